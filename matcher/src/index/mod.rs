@@ -1,0 +1,3 @@
+//! The searches. [`oracle`] is the definition that every other one must equal.
+
+pub mod oracle;

@@ -1,0 +1,251 @@
+//! Synthetic people, for demo, tests and benches.
+//!
+//! A person is a draw `z`, a capture of the person a draw `w`, both standard normal; the raw features are
+//! `between · z + s · within · w`, where the spread `s = exp(spread · g)`, `g` standard normal, makes some
+//! captures harder than others. This is the factor model that was fitted to real face templates; here its
+//! two factors are chosen so that the population imitates stated statistics.
+//!
+//! Chance is passed in: `source(person, 0)` draws the person, `source(person, 1 + capture)` the capture, so
+//! any capture of any person can be drawn by itself, in any order and on any thread.
+
+use ndarray::{Array2, s};
+use rand::Rng;
+use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
+
+/// What a population should look like.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Imitation {
+    /// Number of features.
+    pub dimension: usize,
+    /// Standard deviation of the cosine of two people; its mean is 0. A decaying spectrum is chosen with
+    /// `1 / nonmated_sd²` effective dimensions (participation ratio).
+    pub nonmated_sd: f64,
+    /// Mean cosine of two captures of one person.
+    pub mated_mean: f64,
+    /// Standard deviation of that cosine.
+    pub mated_sd: f64,
+}
+
+impl Default for Imitation {
+    /// A good modern model with 512 dimensions.
+    fn default() -> Self {
+        Self { dimension: 512, nonmated_sd: 0.065, mated_mean: 0.65, mated_sd: 0.12 }
+    }
+}
+
+/// Why a population cannot be made.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+pub enum ImitationError {
+    /// Fewer dimensions than the spread of nonmated scores needs, or a spread of 1 or more.
+    #[error("with {dimension} dimensions the nonmated standard deviation lies between {least:.4} and 1")]
+    NonmatedSd {
+        /// Number of features.
+        dimension: usize,
+        /// The least standard deviation, that of a flat spectrum.
+        least: f64,
+    },
+    /// The mated mean is not between 0 and 1.
+    #[error("the mean mated cosine lies between 0 and 1")]
+    MatedMean,
+    /// No spread of captures gives this standard deviation at this mean.
+    #[error("at this mean the mated standard deviation lies between {least:.3} and {most:.3}")]
+    MatedSd {
+        /// Captures all equally hard.
+        least: f64,
+        /// Captures spread as far as is modelled.
+        most: f64,
+    },
+}
+
+/// A generator of people and their captures.
+#[derive(Clone, Debug)]
+pub struct Population {
+    /// `between` above `within`: 2 · rank rows, `dimension` columns.
+    factors: Array2<f32>,
+    spread: f64,
+}
+
+impl Population {
+    /// A population with the given statistics, its axes turned by a random rotation.
+    ///
+    /// # Errors
+    /// When no population of this family has these statistics.
+    pub fn imitating(wanted: &Imitation, rotation: &mut impl Rng) -> Result<Self, ImitationError> {
+        let Imitation { dimension, nonmated_sd, mated_mean, mated_sd } = *wanted;
+        let least = (dimension as f64).sqrt().recip();
+        if dimension == 0 || !(least..1.0).contains(&nonmated_sd) {
+            return Err(ImitationError::NonmatedSd { dimension, least });
+        }
+        if !(mated_mean > 0.0 && mated_mean < 1.0) {
+            return Err(ImitationError::MatedMean);
+        }
+        let spectrum = spectrum(dimension, nonmated_sd);
+        // Part of the mated variance is there without any spread: the captures' own random directions.
+        let floor = nonmated_sd * (1.0 - mated_mean * mated_mean).sqrt();
+        let sd_at = |spread| mated_moments(weight_for(mated_mean, spread), spread).1.hypot(floor);
+        let most = sd_at(SPREAD_LIMIT);
+        if !(floor..=most).contains(&mated_sd) {
+            return Err(ImitationError::MatedSd { least: floor, most });
+        }
+        let spread = bisect(0.0, SPREAD_LIMIT, |spread| sd_at(spread) < mated_sd);
+        let weight = weight_for(mated_mean, spread);
+        let axes = rotation_matrix(dimension, rotation);
+        let mut factors = Array2::zeros((2 * dimension, dimension));
+        for (i, &variance) in spectrum.iter().enumerate() {
+            let scale = variance.sqrt();
+            factors.row_mut(i).assign(&axes.row(i).mapv(|x| (x * scale) as f32));
+            factors.row_mut(dimension + i).assign(&axes.row(i).mapv(|x| (x * scale * weight) as f32));
+        }
+        Ok(Self { factors, spread })
+    }
+
+    /// Number of features.
+    pub fn dimension(&self) -> usize {
+        self.factors.ncols()
+    }
+
+    /// Raw features of captures `(person, capture)`, one row each. Runs on the current rayon pool.
+    pub fn captures<R: Rng>(&self, who: &[(u64, u64)], source: impl Fn(u64, u64) -> R + Sync) -> Array2<f32> {
+        const TILE: usize = 256;
+        let rank = self.factors.nrows() / 2;
+        let mut features = Array2::zeros((who.len(), self.dimension()));
+        let tiles: Vec<_> = features.axis_chunks_iter_mut(ndarray::Axis(0), TILE).collect();
+        tiles.into_par_iter().zip(who.par_chunks(TILE)).for_each(|(mut tile, who)| {
+            let mut draws = Array2::<f32>::zeros((who.len(), 2 * rank));
+            for (mut draw, &(person, capture)) in draws.rows_mut().into_iter().zip(who) {
+                let mut chance = source(person, 0);
+                draw.slice_mut(s![..rank]).map_inplace(|z| *z = StandardNormal.sample(&mut chance));
+                let mut chance = source(person, 1 + capture);
+                let g: f64 = StandardNormal.sample(&mut chance);
+                let hardness = (self.spread * g).exp() as f32;
+                draw.slice_mut(s![rank..]).map_inplace(|w| {
+                    let normal: f32 = StandardNormal.sample(&mut chance);
+                    *w = hardness * normal;
+                });
+            }
+            tile.assign(&draws.dot(&self.factors));
+        });
+        features
+    }
+}
+
+/// The widest spread of captures that is modelled: one in six is e times noisier than the median.
+const SPREAD_LIMIT: f64 = 1.0;
+
+/// Variances `exp(-i / τ)` with a participation ratio of `1 / sd²`.
+fn spectrum(dimension: usize, sd: f64) -> Vec<f64> {
+    let decaying = |tau: f64| (0..dimension).map(move |i| (-(i as f64) / tau).exp());
+    let ratio = |tau: f64| {
+        let (sum, squares) = decaying(tau).fold((0.0, 0.0), |(s, q), v| (s + v, q + v * v));
+        sum * sum / squares
+    };
+    let tau = bisect(1e-3f64.ln(), 1e9f64.ln(), |ln| ratio(ln.exp()) < sd.powi(-2)).exp();
+    decaying(tau).collect()
+}
+
+/// Mean and standard deviation of the cosine of two captures with noise `weight · exp(spread · g)`, the
+/// directions of their noise taken as orthogonal: `E[f]²`, where `f = 1 / sqrt(1 + noise²)`.
+fn mated_moments(weight: f64, spread: f64) -> (f64, f64) {
+    let (mut total, mut mean, mut square) = (0.0, 0.0, 0.0);
+    for step in -120..=120 {
+        let g = f64::from(step) * 0.05;
+        let density = (-0.5 * g * g).exp();
+        let noise = weight * (spread * g).exp();
+        let f = (1.0 + noise * noise).sqrt().recip();
+        total += density;
+        mean += density * f;
+        square += density * f * f;
+    }
+    let (mean, square) = (mean / total, square / total);
+    (mean * mean, (square * square - mean.powi(4)).max(0.0).sqrt())
+}
+
+/// The weight of the captures' noise at which mated cosines have this mean.
+fn weight_for(mean: f64, spread: f64) -> f64 {
+    bisect(-20.0, 20.0, |ln: f64| mated_moments(ln.exp(), spread).0 > mean).exp()
+}
+
+/// The point between `low` and `high` where `below` turns from true to false.
+fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
+    for _ in 0..60 {
+        let middle = f64::midpoint(low, high);
+        if below(middle) { low = middle } else { high = middle }
+    }
+    f64::midpoint(low, high)
+}
+
+/// A random orthonormal basis: Gaussian vectors, each made orthogonal to those before it (twice, so that
+/// rounding does not matter).
+fn rotation_matrix(dimension: usize, chance: &mut impl Rng) -> Array2<f64> {
+    let mut axes: Array2<f64> =
+        Array2::from_shape_simple_fn((dimension, dimension), || StandardNormal.sample(chance));
+    for i in 0..dimension {
+        let (done, mut rest) = axes.view_mut().split_at(ndarray::Axis(0), i);
+        let mut axis = rest.row_mut(0);
+        for _ in 0..2 {
+            let shares = done.dot(&axis);
+            axis -= &shares.dot(&done);
+        }
+        let length = axis.dot(&axis).sqrt();
+        axis /= length;
+    }
+    axes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
+    fn source(person: u64, draw: u64) -> ChaCha8Rng {
+        let mut seed = [7; 32];
+        seed[..8].copy_from_slice(&person.to_le_bytes());
+        seed[8..16].copy_from_slice(&draw.to_le_bytes());
+        ChaCha8Rng::from_seed(seed)
+    }
+
+    fn moments(values: &[f64]) -> (f64, f64) {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / values.len() as f64;
+        (mean, variance.sqrt())
+    }
+
+    #[test]
+    fn a_population_has_the_statistics_it_imitates() {
+        let wanted = Imitation { dimension: 256, nonmated_sd: 0.08, ..Imitation::default() };
+        let population = Population::imitating(&wanted, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        let who: Vec<_> = (0..1500).flat_map(|person| [(person, 0), (person, 1)]).collect();
+        let features = population.captures(&who, source);
+        let cosine = |a: usize, b: usize| {
+            let (a, b) = (features.row(a), features.row(b));
+            f64::from(a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt())
+        };
+        let (mean, sd) = moments(&(0..1500).map(|i| cosine(2 * i, 2 * i + 1)).collect::<Vec<_>>());
+        assert!((mean - 0.65).abs() < 0.02 && (sd - 0.12).abs() < 0.02, "mated {mean} ± {sd}");
+        let (mean, sd) = moments(&(0..2998).map(|i| cosine(i, i + 2)).collect::<Vec<_>>());
+        assert!(mean.abs() < 0.01 && (sd - 0.08).abs() < 0.005, "nonmated {mean} ± {sd}");
+    }
+
+    #[test]
+    fn a_capture_is_the_same_whatever_is_drawn_beside_it() {
+        let wanted = Imitation { dimension: 64, nonmated_sd: 0.2, mated_mean: 0.7, mated_sd: 0.2 };
+        let population = Population::imitating(&wanted, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        let many = population.captures(&(0..700).map(|i| (i, i % 3)).collect::<Vec<_>>(), source);
+        let one = population.captures(&[(500, 2)], source);
+        let difference = (&many.row(500) - &one.row(0)).mapv(f32::abs).sum();
+        assert!(difference < 1e-4, "{difference}");
+    }
+
+    #[test]
+    fn impossible_statistics_are_refused() {
+        let refused = |wanted| Population::imitating(&wanted, &mut ChaCha8Rng::seed_from_u64(1)).unwrap_err();
+        let usual = Imitation { dimension: 64, nonmated_sd: 0.2, ..Imitation::default() };
+        assert!(matches!(
+            refused(Imitation { nonmated_sd: 0.1, ..usual }),
+            ImitationError::NonmatedSd { .. }
+        ));
+        assert!(matches!(refused(Imitation { mated_mean: f64::NAN, ..usual }), ImitationError::MatedMean));
+        assert!(matches!(refused(Imitation { mated_sd: 0.9, ..usual }), ImitationError::MatedSd { .. }));
+    }
+}
