@@ -1,0 +1,20 @@
+//! A tamper-evident log: opaque payloads under salted commitments in an RFC 6962 Merkle tree.
+//!
+//! This room knows nothing of biometrics and depends on no other, so that an oversight body can build it
+//! alone. The bytes on disk are drawn in `docs/formats/audit-log.md`.
+//!
+//! The modules stand from the ground up: each may use only those named before it.
+
+pub mod hash;
+
+pub mod tree;
+
+pub mod storage;
+
+pub mod segment;
+
+pub mod receipt;
+
+pub mod verify;
+
+pub mod log;

@@ -1,0 +1,374 @@
+//! The log as its writer sees it: append, and hold a receipt once the leaf is durable.
+
+use crate::{
+    receipt::Receipt,
+    segment::{self, Head, Leaf},
+    storage::Storage,
+    verify::{self, VerifyError},
+};
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+/// A segment that has grown past this is followed by a new one, so that a start reads a bounded part.
+const SEGMENT_LIMIT_BYTES: u64 = 16 << 20;
+/// A group commit takes no more appends past this.
+const BATCH_LIMIT_BYTES: usize = 4 << 20;
+/// Appends that may wait for the group commit.
+const QUEUE_LIMIT: usize = 4096;
+
+/// Why leaves were not appended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The write failed and was undone: the next append tries again.
+    #[error("the audit log cannot be written: {0}")]
+    Unwritten(String),
+    /// A sync failed earlier: what is on disk is not known before a restart.
+    #[error("the audit log is poisoned by a failed sync; restart the node")]
+    Poisoned,
+}
+
+impl AppendError {
+    /// May a later append succeed without a restart?
+    pub fn passing(&self) -> bool {
+        matches!(self, Self::Unwritten(_))
+    }
+}
+
+type Reply = SyncSender<Result<Vec<Receipt>, AppendError>>;
+
+enum Message {
+    Append(Vec<Leaf>, Reply),
+    Close,
+}
+
+/// An open log with its writer thread. Appends of many threads share one write and one sync.
+#[derive(Debug)]
+pub struct Log {
+    sender: SyncSender<Message>,
+    head: Arc<Mutex<Head>>,
+    poisoned: Arc<AtomicBool>,
+    cut_bytes: u64,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Log {
+    /// Opens the log, cutting off what a crash left half-written.
+    ///
+    /// # Errors
+    /// When the last segment cannot be read or is damaged.
+    pub fn open<S: Storage>(storage: S) -> Result<Self, VerifyError> {
+        Self::open_with(storage, SEGMENT_LIMIT_BYTES)
+    }
+
+    fn open_with<S: Storage>(mut storage: S, segment_limit_bytes: u64) -> Result<Self, VerifyError> {
+        let mut head = Head::default();
+        let (mut length, mut cut_bytes) = (0, 0);
+        match verify::segments(&storage)?.pop() {
+            None => length += start_segment(&mut storage, &head)?,
+            Some(name) => {
+                let bytes = storage.read(&name)?;
+                let segment = verify::parse(&name, &bytes)?;
+                // A batch may be whole in the operating system's memory and not on the disk: after a killed
+                // process, or a failed sync. What is believed from here on is written and synced anew.
+                storage.create(&name, &bytes[..segment.length as usize])?;
+                cut_bytes = bytes.len() as u64 - segment.length;
+                length += segment.length;
+                head = segment.begins;
+                head.extend(&segment.leaves);
+            }
+        }
+        let shared = Arc::new(Mutex::new(head.clone()));
+        let (sender, receiver) = sync_channel(QUEUE_LIMIT);
+        let poisoned = Arc::new(AtomicBool::new(false));
+        let mut writer = Writer {
+            storage,
+            head,
+            length,
+            segment_limit_bytes,
+            poisoned: Arc::clone(&poisoned),
+            shared: Arc::clone(&shared),
+        };
+        let thread = std::thread::Builder::new()
+            .name("audit-log".to_owned())
+            .spawn(move || writer.run(&receiver))
+            .map_err(VerifyError::Io)?;
+        Ok(Self { sender, head: shared, poisoned, cut_bytes, thread: Some(thread) })
+    }
+
+    /// Appends leaves, next to each other, and returns when they are durable.
+    ///
+    /// # Errors
+    /// When they are not.
+    pub fn append(&self, leaves: Vec<Leaf>) -> Result<Vec<Receipt>, AppendError> {
+        let (reply, answer) = sync_channel(1);
+        self.sender.send(Message::Append(leaves, reply)).map_err(|_| AppendError::Poisoned)?;
+        answer.recv().map_err(|_| AppendError::Poisoned)?
+    }
+
+    /// Has a sync failed, or the writing thread ended? Then nothing is appended before a restart.
+    pub fn poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire) || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Bytes of an unfinished batch that were cut off when the log was opened.
+    pub fn cut_bytes(&self) -> u64 {
+        self.cut_bytes
+    }
+
+    /// The log's head: all leaves that are durable.
+    pub fn head(&self) -> Head {
+        self.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        // The thread ends when it sees this; if it is gone already, there is nothing to end.
+        let _ = self.sender.send(Message::Close);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn start_segment(storage: &mut impl Storage, head: &Head) -> io::Result<u64> {
+    let header = segment::header(head);
+    storage.create(&segment::name(head.tree.size()), &header)?;
+    Ok(header.len() as u64)
+}
+
+struct Writer<S> {
+    storage: S,
+    head: Head,
+    /// Of the open segment: everything up to here is durable.
+    length: u64,
+    segment_limit_bytes: u64,
+    poisoned: Arc<AtomicBool>,
+    shared: Arc<Mutex<Head>>,
+}
+
+impl<S: Storage> Writer<S> {
+    fn run(&mut self, receiver: &Receiver<Message>) {
+        while let Ok(Message::Append(leaves, reply)) = receiver.recv() {
+            let mut group = vec![(leaves.len(), reply)];
+            let mut batch = leaves;
+            let mut bytes: usize = batch.iter().map(|leaf| leaf.payload.len()).sum();
+            let mut close = false;
+            while bytes < BATCH_LIMIT_BYTES && !close {
+                match receiver.try_recv() {
+                    Ok(Message::Append(leaves, reply)) => {
+                        bytes += leaves.iter().map(|leaf| leaf.payload.len()).sum::<usize>();
+                        group.push((leaves.len(), reply));
+                        batch.extend(leaves);
+                    }
+                    Ok(Message::Close) => close = true,
+                    Err(_) => break,
+                }
+            }
+            self.commit_group(&batch, group);
+            if close {
+                return;
+            }
+        }
+    }
+
+    fn commit_group(&mut self, batch: &[Leaf], group: Vec<(usize, Reply)>) {
+        let first = self.head.tree.size();
+        let result = self.commit(batch);
+        let mut at = 0;
+        for (count, reply) in group {
+            let receipts = result.clone().map(|()| {
+                let leaves = batch[at..at + count].iter().zip(first + at as u64..);
+                leaves.map(|(leaf, leaf_index)| Receipt::kept(leaf_index, leaf.hash())).collect()
+            });
+            at += count;
+            // Whoever stopped waiting loses only the receipt.
+            let _ = reply.send(receipts);
+        }
+    }
+
+    fn commit(&mut self, leaves: &[Leaf]) -> Result<(), AppendError> {
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(AppendError::Poisoned);
+        }
+        if self.length > self.segment_limit_bytes {
+            // Made whole or not at all; what a full disk left of it is replaced by the next try.
+            let started = start_segment(&mut self.storage, &self.head);
+            self.length = started.map_err(|error| {
+                let full = error.kind() == io::ErrorKind::StorageFull;
+                self.poisoned.fetch_or(!full, Ordering::AcqRel);
+                unwritten(&error)
+            })?;
+        }
+        let bytes = segment::batch(self.head.tree.size(), leaves);
+        if let Err(error) = self.storage.append(&bytes) {
+            self.poisoned.store(self.storage.truncate(self.length).is_err(), Ordering::Release);
+            return Err(unwritten(&error));
+        }
+        if self.storage.sync().is_err() {
+            self.poisoned.store(true, Ordering::Release);
+            return Err(AppendError::Poisoned);
+        }
+        self.length += bytes.len() as u64;
+        self.head.extend(leaves);
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.head);
+        Ok(())
+    }
+}
+
+fn unwritten(error: &io::Error) -> AppendError {
+    AppendError::Unwritten(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::Disk;
+    use std::sync::atomic::AtomicU8;
+
+    fn leaf(tag: u64) -> Leaf {
+        Leaf { tag, salt: [tag as u8; 32], payload: format!("event {tag}").into_bytes() }
+    }
+
+    /// A disk that can be told to fail: 1 = the next writes, half-way; 2 = syncs.
+    struct Failing(Disk, Arc<AtomicU8>);
+
+    impl Storage for Failing {
+        fn names(&self) -> io::Result<Vec<String>> {
+            self.0.names()
+        }
+        fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+            self.0.read(name)
+        }
+        fn create(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
+            self.0.create(name, content)
+        }
+        fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+            if self.1.load(Ordering::SeqCst) == 1 {
+                self.0.append(&bytes[..bytes.len() / 2])?;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.0.append(bytes)
+        }
+        fn truncate(&mut self, length: u64) -> io::Result<()> {
+            self.0.truncate(length)
+        }
+        fn sync(&mut self) -> io::Result<()> {
+            if self.1.load(Ordering::SeqCst) == 2 { Err(io::Error::other("EIO")) } else { self.0.sync() }
+        }
+    }
+
+    #[test]
+    fn a_reopened_log_goes_on_where_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Log::open(Disk::open(folder.path()).unwrap()).unwrap();
+        let receipts = open().append(vec![leaf(1), leaf(2)]).unwrap();
+        assert_eq!(receipts.iter().map(Receipt::leaf_index).collect::<Vec<_>>(), [0, 1]);
+        let log = open();
+        assert_eq!(log.append(vec![leaf(3)]).unwrap()[0].leaf_index(), 2);
+        let mut seen = Vec::new();
+        let head = verify::verify(&Disk::open(folder.path()).unwrap(), |index, leaf| {
+            seen.push((index, leaf.clone()));
+        });
+        assert_eq!(head.unwrap(), log.head());
+        assert_eq!(seen, [(0, leaf(1)), (1, leaf(2)), (2, leaf(3))]);
+    }
+
+    #[test]
+    fn many_threads_share_commits_and_each_gets_its_own_receipts() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = Log::open(Disk::open(folder.path()).unwrap()).unwrap();
+        let mut receipts: Vec<(u64, Receipt)> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8u64)
+                .map(|t| {
+                    let log = &log;
+                    scope.spawn(move || {
+                        let one = |i| (t * 50 + i + 1, log.append(vec![leaf(t * 50 + i + 1)]).unwrap()[0]);
+                        (0..50).map(one).collect::<Vec<_>>()
+                    })
+                })
+                .collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        receipts.sort_by_key(|(_, receipt)| receipt.leaf_index());
+        let mut at = 0;
+        verify::verify(&Disk::open(folder.path()).unwrap(), |index, read| {
+            let (tag, receipt) = receipts[at];
+            assert_eq!((index, read.tag, read.hash()), (receipt.leaf_index(), tag, receipt.leaf_hash()));
+            at += 1;
+        })
+        .unwrap();
+        assert_eq!(at, 400);
+    }
+
+    #[test]
+    fn a_full_disk_gives_no_receipt_and_recovers_by_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let fault = Arc::new(AtomicU8::new(0));
+        let log = Log::open(Failing(Disk::open(folder.path()).unwrap(), Arc::clone(&fault))).unwrap();
+        log.append(vec![leaf(1)]).unwrap();
+        fault.store(1, Ordering::SeqCst);
+        assert!(matches!(log.append(vec![leaf(2)]), Err(AppendError::Unwritten(_))));
+        fault.store(0, Ordering::SeqCst);
+        assert_eq!(log.append(vec![leaf(3)]).unwrap()[0].leaf_index(), 1);
+        let head = verify::verify(&Disk::open(folder.path()).unwrap(), |_, _| ()).unwrap();
+        assert_eq!(head, log.head());
+    }
+
+    #[test]
+    fn a_failed_sync_poisons_the_log_until_it_is_reopened() {
+        let folder = tempfile::tempdir().unwrap();
+        let fault = Arc::new(AtomicU8::new(2));
+        let log = Log::open(Failing(Disk::open(folder.path()).unwrap(), Arc::clone(&fault))).unwrap();
+        assert_eq!(log.append(vec![leaf(1)]), Err(AppendError::Poisoned));
+        fault.store(0, Ordering::SeqCst);
+        assert_eq!(log.append(vec![leaf(1)]), Err(AppendError::Poisoned));
+        drop(log);
+        Log::open(Disk::open(folder.path()).unwrap()).unwrap().append(vec![leaf(1)]).unwrap();
+    }
+
+    #[test]
+    fn a_log_of_many_segments_is_opened_by_its_last_and_verified_by_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = || Disk::open(folder.path()).unwrap();
+        let mut given = Vec::new();
+        for tag in 1..=40 {
+            let log = Log::open_with(disk(), 300).unwrap();
+            assert_eq!(log.head().last_tag, tag - 1);
+            given.push((tag, log.append(vec![leaf(tag)]).unwrap()[0]));
+        }
+        assert!(verify::segments(&disk()).unwrap().len() > 5);
+        assert_eq!(verify::verify(&disk(), |_, _| ()).unwrap().tree.size(), 40);
+        let mut kept = verify::receipts(&disk(), 17).unwrap();
+        kept.retain(|(tag, _)| *tag >= 17);
+        kept.sort_by_key(|(tag, _)| *tag);
+        assert_eq!(kept, given[16..]);
+        let oldest = folder.path().join(segment::name(0));
+        let mut bytes = std::fs::read(&oldest).unwrap();
+        bytes[60] ^= 1;
+        std::fs::write(oldest, bytes).unwrap();
+        assert!(verify::verify(&disk(), |_, _| ()).is_err());
+    }
+
+    #[test]
+    fn a_missing_segment_is_found_by_verification() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut disk = Disk::open(folder.path()).unwrap();
+        let mut head = Head::default();
+        start_segment(&mut disk, &head).unwrap();
+        disk.append(&segment::batch(0, &[leaf(1)])).unwrap();
+        head.extend(&[leaf(1)]);
+        start_segment(&mut disk, &head).unwrap();
+        assert_eq!(verify::verify(&disk, |_, _| ()).unwrap(), head);
+        std::fs::remove_file(folder.path().join(segment::name(0))).unwrap();
+        assert!(matches!(verify::verify(&disk, |_, _| ()), Err(VerifyError::Gap { .. })));
+    }
+}

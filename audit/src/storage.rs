@@ -1,0 +1,104 @@
+//! Where the log's bytes go: a seam small enough to be replaced by one that fails on purpose.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+};
+
+/// A folder with one file open for appending. Nothing is durable before a `sync`.
+pub trait Storage: Send + 'static {
+    /// The names of the files, in any order.
+    fn names(&self) -> io::Result<Vec<String>>;
+    /// A whole file.
+    fn read(&self, name: &str) -> io::Result<Vec<u8>>;
+    /// Makes or replaces a file with this content, durably and as a whole or not at all, and opens it for
+    /// appending.
+    fn create(&mut self, name: &str, content: &[u8]) -> io::Result<()>;
+    /// Appends to the open file.
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts the open file to `length` bytes.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+    /// Makes what was appended durable.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// A real folder. Writes are plain `write` and `fdatasync`, so that they can be watched and failed from
+/// outside.
+#[derive(Debug)]
+pub struct Disk {
+    folder: PathBuf,
+    file: Option<File>,
+}
+
+impl Disk {
+    /// The folder is made if it is not there.
+    pub fn open(folder: &Path) -> io::Result<Self> {
+        if !folder.is_dir() {
+            fs::create_dir_all(folder)?;
+            folder.parent().map_or(Ok(()), sync_folder)?;
+        }
+        Ok(Self { folder: folder.to_owned(), file: None })
+    }
+
+    fn file(&mut self) -> io::Result<&mut File> {
+        self.file.as_mut().ok_or_else(|| io::Error::other("no file is open for appending"))
+    }
+}
+
+impl Storage for Disk {
+    fn names(&self) -> io::Result<Vec<String>> {
+        let names = fs::read_dir(&self.folder)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
+        names.filter_map(Result::transpose).collect()
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(self.folder.join(name))?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn create(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
+        let path = self.folder.join(name);
+        publish(&path, content)?;
+        let mut file = OpenOptions::new().write(true).open(path)?;
+        file.seek(SeekFrom::End(0))?;
+        self.file = Some(file);
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file()?.write_all(bytes)
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        let file = self.file()?;
+        file.set_len(length)?;
+        file.seek(SeekFrom::Start(length)).map(drop)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file()?.sync_data()
+    }
+}
+
+/// Writes a file that only its owner can read: under a temporary name, synced, renamed into place, the folder
+/// synced. After a crash it is there whole or not at all.
+pub fn publish(path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    #[expect(clippy::disallowed_methods, reason = "this is the rename's home: synced before and after")]
+    fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?.sync_all()
+}

@@ -1,0 +1,84 @@
+//! Reads a whole log from its beginning and checks every byte of it.
+
+use crate::{
+    receipt::Receipt,
+    segment::{self, Damage, Head, Leaf},
+    storage::Storage,
+};
+use std::io;
+
+/// Why a log is not what it was.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// A file could not be read.
+    #[error("the audit log cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// Bytes that had been synced have changed.
+    #[error("audit log segment {name} is damaged: {damage}")]
+    Damaged {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        damage: Damage,
+    },
+    /// A segment does not begin where the one before it ended.
+    #[error("audit log segment {name} does not continue the log before it")]
+    Gap {
+        /// The file.
+        name: String,
+    },
+}
+
+/// The names of the segments, oldest first.
+pub(crate) fn segments(storage: &impl Storage) -> io::Result<Vec<String>> {
+    let mut names = storage.names()?;
+    names.retain(|name| segment::first_leaf(name).is_some());
+    names.sort_unstable();
+    Ok(names)
+}
+
+pub(crate) fn read(storage: &impl Storage, name: &str) -> Result<segment::Segment, VerifyError> {
+    parse(name, &storage.read(name)?)
+}
+
+pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<segment::Segment, VerifyError> {
+    segment::parse(bytes).map_err(|damage| VerifyError::Damaged { name: name.to_owned(), damage })
+}
+
+/// Reads every leaf in order, gives each to `visit` with its index, and returns the head that follows from
+/// them.
+///
+/// # Errors
+/// When a file cannot be read, is damaged, or does not continue the one before it.
+pub fn verify(storage: &impl Storage, mut visit: impl FnMut(u64, &Leaf)) -> Result<Head, VerifyError> {
+    let mut head = Head::default();
+    for name in segments(storage)? {
+        let segment = read(storage, &name)?;
+        if segment.begins != head || segment::first_leaf(&name) != Some(head.tree.size()) {
+            return Err(VerifyError::Gap { name });
+        }
+        for leaf in &segment.leaves {
+            visit(head.tree.size(), leaf);
+            head.extend(std::slice::from_ref(leaf));
+        }
+    }
+    Ok(head)
+}
+
+/// The receipts of all leaves with a tag of at least `oldest`, read from the end of the log backwards.
+///
+/// # Errors
+/// When a segment cannot be read or is damaged.
+pub fn receipts(storage: &impl Storage, oldest: u64) -> Result<Vec<(u64, Receipt)>, VerifyError> {
+    let mut receipts = Vec::new();
+    for name in segments(storage)?.iter().rev() {
+        let segment = read(storage, name)?;
+        let leaves = segment.leaves.iter().zip(segment.begins.tree.size()..);
+        let tagged = leaves.filter(|(leaf, _)| leaf.tag >= oldest.max(1));
+        receipts.extend(tagged.map(|(leaf, index)| (leaf.tag, Receipt::kept(index, leaf.hash()))));
+        if segment.begins.last_tag < oldest {
+            break;
+        }
+    }
+    Ok(receipts)
+}
