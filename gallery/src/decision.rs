@@ -1,0 +1,135 @@
+//! The machine's answers. Only people declare that two records are the same person.
+
+use crate::{
+    id::{EncounterId, GenerationId, LookupId, RecordSequence, SubjectId, VerificationId, WatchlistId},
+    law::Category,
+    timestamp::Timestamp,
+};
+use matcher::template::ModelId;
+use serde::{Deserialize, Serialize};
+
+/// The machine's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decision {
+    /// At least one reference reaches its watchlist's threshold.
+    Hit,
+    /// Every watchlist asked for was searched exhaustively, and no reference reaches the threshold.
+    NoHit,
+    /// Neither can be said.
+    Inconclusive,
+}
+
+/// Why an answer is inconclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Fewer references were compared than the record holds: the node is at fault.
+    Incomplete,
+}
+
+/// What was searched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Certificate {
+    /// Whose templates were compared.
+    pub model: ModelId,
+    /// References compared. A reference that stands on two of the watchlists counts in each.
+    pub compared: u64,
+    /// References that the record holds for these watchlists at `as_of`, counted in the store.
+    pub expected: u64,
+    /// Was every reference compared, none left out by an approximate index?
+    pub exhaustive: bool,
+    /// What was searched: one build of the gallery, and what has changed since; `None` for a comparison
+    /// with the record itself.
+    pub generation: Option<GenerationId>,
+    /// Up to which event of the record.
+    pub as_of: RecordSequence,
+    /// When.
+    pub searched_at: Timestamp,
+    /// The same for each watchlist.
+    pub watchlists: Vec<Searched>,
+}
+
+impl Certificate {
+    /// Was everything searched that should have been, on every watchlist?
+    pub fn complete(&self) -> bool {
+        self.exhaustive && self.watchlists.iter().all(|searched| searched.compared == searched.expected)
+    }
+}
+
+/// What was searched of one watchlist.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Searched {
+    /// Which.
+    pub watchlist: WatchlistId,
+    /// From which score on a reference is a candidate.
+    pub threshold: f32,
+    /// References compared.
+    pub compared: u64,
+    /// References that the record holds.
+    pub expected: u64,
+}
+
+/// A subject that the machine proposes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// From 1.
+    pub rank: u32,
+    /// Who.
+    pub subject: SubjectId,
+    /// The encounter whose reference has the best score.
+    pub encounter: EncounterId,
+    /// The best score of the subject's references.
+    pub score: f32,
+    /// The watchlists whose threshold it reaches.
+    pub watchlists: Vec<Listed>,
+}
+
+/// A candidate's place on a watchlist.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Listed {
+    /// Which.
+    pub watchlist: WatchlistId,
+    /// Why.
+    pub category: Category,
+}
+
+/// A lookup's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LookupAnswer {
+    /// Which lookup.
+    pub lookup: LookupId,
+    /// The machine's answer.
+    pub decision: Decision,
+    /// Why it is inconclusive, if it is.
+    pub reason: Option<Reason>,
+    /// Best first; ties by ascending subject id.
+    pub candidates: Vec<Candidate>,
+    /// Do more subjects reach the threshold than are listed?
+    pub truncated: bool,
+    /// How many subjects reach the threshold.
+    pub total: u64,
+    /// What was searched.
+    pub certificate: Certificate,
+}
+
+/// A verification's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VerificationAnswer {
+    /// Which verification.
+    pub verification: VerificationId,
+    /// Does a reference of the subject reach the threshold?
+    pub decision: Decision,
+    /// Why it is inconclusive, if it is.
+    pub reason: Option<Reason>,
+    /// Who was compared with.
+    pub subject: SubjectId,
+    /// The encounter whose reference has the best score.
+    pub encounter: EncounterId,
+    /// The best score of the subject's references.
+    pub score: f32,
+    /// Why the subject stands on the watchlist.
+    pub category: Category,
+    /// What was searched.
+    pub certificate: Certificate,
+}

@@ -1,0 +1,274 @@
+//! Enrolment: subjects and encounters come onto the record, and the next lookup finds them.
+
+use crate::{
+    authority::{self, Caller, Enrol, Permit, Refusal},
+    event::{Enrolled, What, record_digest},
+    gallery::{Asked, Gallery, Turn},
+    generation::{Delta, Snapshot},
+    id::{SubjectId, WatchlistId},
+    idempotency::{Idempotency, KeyError},
+    law::Category,
+    record::{
+        WriteError,
+        change::{Change, Done, SubjectKey},
+        read,
+    },
+    subject::{NewEncounter, NewSubject, RawFeatures},
+    watchlist::Watchlist,
+};
+use audit::{receipt::Receipt, tree::Frontier};
+use matcher::template::{ModelId, Template, TemplateError};
+use std::sync::Arc;
+
+/// Encounters that one subject may be enrolled with at once.
+pub const ENCOUNTER_LIMIT: usize = 64;
+
+/// Why nothing is enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// No authority; it is in the log.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// No watchlist, or too many.
+    #[error("a subject is enrolled on 1 to {} watchlists", crate::lookup::WATCHLIST_LIMIT)]
+    WatchlistCount,
+    /// A watchlist is named twice.
+    #[error("this watchlist is named twice")]
+    WatchlistRepeated {
+        /// Position in the request, from 0.
+        index: usize,
+    },
+    /// The watchlist does not allow the category.
+    #[error("this watchlist does not allow the category {category}")]
+    Category {
+        /// Position in the request, from 0.
+        index: usize,
+        /// What was asked for.
+        category: Category,
+    },
+    /// Too many encounters, or none.
+    #[error("a subject is enrolled with 1 to {ENCOUNTER_LIMIT} encounters")]
+    EncounterCount,
+    /// No profile of this model.
+    #[error("no model {model} is known here")]
+    Model {
+        /// Position of the encounter in the request, from 0.
+        index: usize,
+        /// What was asked for.
+        model: ModelId,
+    },
+    /// An encounter's model is that of none of the subject's watchlists.
+    #[error("none of the subject's watchlists holds templates of model {model}")]
+    OffList {
+        /// Position of the encounter in the request, from 0.
+        index: usize,
+        /// The encounter's model.
+        model: ModelId,
+    },
+    /// No encounter is of a watchlist's model.
+    #[error("this watchlist holds templates of model {model}, and no encounter is of it")]
+    NoReference {
+        /// Position of the entry in the request, from 0.
+        index: usize,
+        /// The watchlist's model.
+        model: ModelId,
+    },
+    /// An encounter's features are not a template of its model.
+    #[error("{error}")]
+    Features {
+        /// Position of the encounter in the request, from 0.
+        index: usize,
+        /// What is wrong.
+        error: TemplateError,
+    },
+    /// The owner has a subject of this reference, or the subject an encounter of it.
+    #[error("there is one of this reference already")]
+    Exists {
+        /// Position of the encounter in the request; `None` if it is the subject's reference.
+        encounter: Option<usize>,
+    },
+    /// No such subject of the caller's nation.
+    #[error("no such subject")]
+    Unknown,
+    /// The subject is retired.
+    #[error("the subject is retired")]
+    Retired,
+    /// The idempotency key cannot be used.
+    #[error(transparent)]
+    Key(KeyError),
+    /// The node is at fault.
+    #[error(transparent)]
+    Node(#[from] WriteError),
+}
+
+crate::fault::faults!(EnrolError);
+crate::fault::turn_faults!(EnrolError);
+
+/// Enrols a new subject with its encounters.
+///
+/// # Errors
+/// When the caller may not, something is malformed or there already, or the node cannot.
+pub fn enrol_subject(
+    gallery: &Gallery,
+    caller: &Caller,
+    new: NewSubject,
+    idempotency: Option<Idempotency>,
+) -> Result<(Enrolled, Receipt), EnrolError> {
+    let snapshot = gallery.current.load();
+    let watchlists: Vec<WatchlistId> = new.entries.iter().map(|(id, _)| *id).collect();
+    let permit = permit(gallery, caller, &snapshot, &watchlists)?;
+    let claim = match gallery.turn(caller, idempotency)? {
+        Turn::Again(enrolled, receipt) => return Ok((enrolled, receipt)),
+        Turn::First(claim) => claim,
+    };
+    check_entries(&permit, &new.entries)?;
+    let templates = templates(&snapshot, &new.encounters)?;
+    check_models(&permit, &new)?;
+    if let Some(repeat) = repeated(&new.encounters) {
+        return Err(EnrolError::Exists { encounter: Some(repeat) });
+    }
+    let owner = permit.actor().nation.clone();
+    gallery.writer.write(permit.actor().clone(), claim.as_ref(), move |change| {
+        if read::subject_by_reference(change.connection, &owner, &new.reference)?.is_some() {
+            return Err(EnrolError::Exists { encounter: None });
+        }
+        let (subject, key) = change.insert_subject(&owner, &new.reference)?;
+        for (watchlist, (_, category)) in permit.watchlists().iter().zip(&new.entries) {
+            change.insert_entry(key, watchlist, *category)?;
+        }
+        let enrolled =
+            Enrolled { subject, reference: new.reference, encounters: Vec::new(), entries: new.entries };
+        put_encounters(change, (subject, key), &new.encounters, templates, enrolled)
+    })
+}
+
+/// Adds encounters to a subject that is on record. They are searched on the watchlists on which it stands.
+///
+/// # Errors
+/// As with [`enrol_subject`], and when there is no such subject.
+pub fn enrol_encounter(
+    gallery: &Gallery,
+    caller: &Caller,
+    subject: SubjectId,
+    new: NewEncounter,
+    idempotency: Option<Idempotency>,
+) -> Result<(Enrolled, Receipt), EnrolError> {
+    let snapshot = gallery.current.load();
+    let permit = permit(gallery, caller, &snapshot, &[])?;
+    let claim = match gallery.turn(caller, idempotency)? {
+        Turn::Again(enrolled, receipt) => return Ok((enrolled, receipt)),
+        Turn::First(claim) => claim,
+    };
+    let new = vec![new];
+    let templates = templates(&snapshot, &new)?;
+    let enrolled = gallery.writer.write(permit.actor().clone(), claim.as_ref(), move |change| {
+        let found = change.find_subject(&permit.actor().nation, subject)?;
+        let (key, reference, retired) = found.ok_or(EnrolError::Unknown)?;
+        if !change.active_entries(key)?.into_iter().all(|list| permit.reaches_own(list)) {
+            return Err(EnrolError::Unknown);
+        }
+        if retired.is_some() {
+            return Err(EnrolError::Retired);
+        }
+        let model = &new[0].sample.model;
+        if change.active_lists(key, model)?.is_empty() {
+            return Err(EnrolError::OffList { index: 0, model: model.clone() });
+        }
+        if let Some(reference) = &new[0].reference
+            && change.find_encounter(key, reference)?.is_some()
+        {
+            return Err(EnrolError::Exists { encounter: Some(0) });
+        }
+        let enrolled = Enrolled { subject, reference, encounters: Vec::new(), entries: Vec::new() };
+        put_encounters(change, (subject, key), &new, templates, enrolled)
+    });
+    if let Err(EnrolError::Unknown) = enrolled {
+        gallery.missed::<Enrol>(caller, Asked { subject: Some(subject), ..Asked::default() })?;
+    }
+    enrolled
+}
+
+fn put_encounters(
+    change: &Change<'_>,
+    (subject, key): (SubjectId, SubjectKey),
+    new: &[NewEncounter],
+    templates: Vec<Template>,
+    mut enrolled: Enrolled,
+) -> Result<Done<Enrolled>, EnrolError> {
+    let mut deltas = Vec::with_capacity(new.len());
+    let mut root = Frontier::default();
+    for (new, template) in new.iter().zip(templates) {
+        let (id, encounter) = change.insert_encounter((subject, key), new)?;
+        let lists = change.active_lists(key, &new.sample.model)?;
+        root.push(record_digest(&change.salt, subject, id, None, &new.sample.features));
+        enrolled.encounters.push(id);
+        deltas.push(Delta::Reference { key: encounter, subject, template, lists });
+    }
+    let what = What::Enrol { enrolled: enrolled.clone(), records_root: root.root().to_string() };
+    Ok(Done { outcome: enrolled, what, deltas })
+}
+
+/// Whoever enrols on these watchlists needs one permit for all of them.
+pub(crate) fn permit(
+    gallery: &Gallery,
+    caller: &Caller,
+    snapshot: &Snapshot,
+    watchlists: &[WatchlistId],
+) -> Result<Permit<Enrol>, EnrolError> {
+    let permit = authority::permit_own(caller, &snapshot.catalogue, watchlists);
+    Ok(gallery.logged(caller, Asked { watchlists, ..Asked::default() }, permit)?)
+}
+
+fn check_entries(permit: &Permit<Enrol>, entries: &[(WatchlistId, Category)]) -> Result<(), EnrolError> {
+    if !(1..=crate::lookup::WATCHLIST_LIMIT).contains(&entries.len()) {
+        return Err(EnrolError::WatchlistCount);
+    }
+    let ids: Vec<WatchlistId> = entries.iter().map(|(id, _)| *id).collect();
+    if let Some(index) = authority::repeated(&ids) {
+        return Err(EnrolError::WatchlistRepeated { index });
+    }
+    for (index, (watchlist, (_, category))) in permit.watchlists().iter().zip(entries).enumerate() {
+        if !watchlist.policy.categories.contains(category) {
+            return Err(EnrolError::Category { index, category: *category });
+        }
+    }
+    Ok(())
+}
+
+/// Nobody is put on a list without a reference to be found by, and no encounter without a list.
+fn check_models(permit: &Permit<Enrol>, new: &NewSubject) -> Result<(), EnrolError> {
+    fn of_list(list: &Arc<Watchlist>) -> &ModelId {
+        &list.policy.model
+    }
+    for (index, encounter) in new.encounters.iter().enumerate() {
+        let model = &encounter.sample.model;
+        if !permit.watchlists().iter().any(|list| of_list(list) == model) {
+            return Err(EnrolError::OffList { index, model: model.clone() });
+        }
+    }
+    for (index, list) in permit.watchlists().iter().enumerate() {
+        if !new.encounters.iter().any(|encounter| encounter.sample.model == *of_list(list)) {
+            return Err(EnrolError::NoReference { index, model: of_list(list).clone() });
+        }
+    }
+    Ok(())
+}
+
+fn templates(snapshot: &Snapshot, new: &[NewEncounter]) -> Result<Vec<Template>, EnrolError> {
+    if !(1..=ENCOUNTER_LIMIT).contains(&new.len()) {
+        return Err(EnrolError::EncounterCount);
+    }
+    let template = |(index, new): (usize, &NewEncounter)| {
+        let RawFeatures { model, features } = &new.sample;
+        let unknown = || EnrolError::Model { index, model: model.clone() };
+        let profile = snapshot.models.get(model).ok_or_else(unknown)?;
+        profile.template(features).map_err(|error| EnrolError::Features { index, error })
+    };
+    new.iter().enumerate().map(template).collect()
+}
+
+/// The first encounter whose reference an earlier one has.
+fn repeated(new: &[NewEncounter]) -> Option<usize> {
+    let mut seen = std::collections::HashSet::new();
+    new.iter().position(|new| new.reference.as_ref().is_some_and(|reference| !seen.insert(reference)))
+}

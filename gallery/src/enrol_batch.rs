@@ -1,0 +1,216 @@
+//! Bulk enrolment: many rows in one transaction with one event.
+
+use crate::{
+    authority::{Caller, Enrol, Permit},
+    enrol::{self, EnrolError},
+    event::{What, record_digest},
+    gallery::Gallery,
+    generation::{Delta, Snapshot},
+    id::{EncounterId, SubjectId, WatchlistId},
+    law::{Category, OwnReference},
+    record::{
+        StoreError,
+        change::{Change, Done, SubjectKey},
+        read,
+    },
+    subject::{NewEncounter, RawFeatures},
+    watchlist::Watchlist,
+};
+use audit::{receipt::Receipt, tree::Frontier};
+use matcher::template::{Template, TemplateError};
+use std::sync::Arc;
+
+/// One row of a bulk enrolment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BulkRow {
+    /// The owner's reference of the subject, which is made if it is not on record.
+    pub subject: OwnReference,
+    /// The owner's reference of the encounter. A row that is on record already is passed over, so an
+    /// interrupted bulk enrolment is resumed by repeating it.
+    pub encounter: OwnReference,
+    /// The watchlist on which the subject is to stand.
+    pub watchlist: WatchlistId,
+    /// Why it stands there.
+    pub category: Category,
+    /// The encounter's features.
+    pub features: Vec<f32>,
+}
+
+/// What became of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RowOutcome {
+    /// It came onto the record.
+    Enrolled,
+    /// It was on record already.
+    Already,
+    /// It was refused.
+    Refused(RowError),
+}
+
+/// Why a row was refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RowError {
+    /// The features are not a template of the watchlist's model.
+    #[error(transparent)]
+    Features(#[from] TemplateError),
+    /// The watchlist does not allow the category.
+    #[error("the watchlist does not allow the category {0}")]
+    Category(Category),
+    /// The subject stands on this watchlist with another category, or does no more.
+    #[error("the subject stands on this watchlist with another category, or no longer")]
+    Entry,
+    /// A subject of this reference was retired. Enrol it by itself if it is meant to come back.
+    #[error("a subject of this reference was retired; enrol it by itself if it is meant to come back")]
+    Retired,
+    /// The subject has an encounter of this reference with other features.
+    #[error("the subject has an encounter of this reference with other features")]
+    Encounter,
+}
+
+/// Enrols many rows of the caller's own nation in one transaction with one event.
+///
+/// # Errors
+/// When the caller may not, or the node cannot: then none of the rows is enrolled.
+pub fn enrol_batch(
+    gallery: &Gallery,
+    caller: &Caller,
+    rows: Vec<BulkRow>,
+) -> Result<(Vec<RowOutcome>, Receipt), EnrolError> {
+    let snapshot = gallery.current.load();
+    let mut watchlists: Vec<WatchlistId> = rows.iter().map(|row| row.watchlist).collect();
+    watchlists.sort_unstable();
+    watchlists.dedup();
+    let permit = enrol::permit(gallery, caller, &snapshot, &watchlists)?;
+    let ready = gallery.pool.install(|| ready(&snapshot, &permit, rows))?;
+    let outcomes = Arc::new(std::sync::Mutex::new(Vec::with_capacity(ready.len())));
+    let kept = Arc::clone(&outcomes);
+    let ((), receipt) = gallery.writer.write(permit.actor().clone(), None, move |change| {
+        let mut batch = Batch { change, permit: &permit, deltas: Vec::new(), root: Frontier::default() };
+        let done: Vec<RowOutcome> =
+            ready.into_iter().map(|(row, template)| batch.put(row, template)).collect::<Result<_, _>>()?;
+        let count = |wanted: fn(&RowOutcome) -> bool| done.iter().filter(|row| wanted(row)).count() as u64;
+        let what = What::EnrolBatch {
+            enrolled: count(|row| matches!(row, RowOutcome::Enrolled)),
+            already: count(|row| matches!(row, RowOutcome::Already)),
+            refused: count(|row| matches!(row, RowOutcome::Refused(_))),
+            watchlists,
+            records_root: batch.root.root().to_string(),
+        };
+        let deltas = batch.deltas;
+        *kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = done;
+        Ok::<_, EnrolError>(Done { outcome: (), what, deltas })
+    })?;
+    let outcomes = std::mem::take(&mut *outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    Ok((outcomes, receipt))
+}
+
+type Ready = (BulkRow, Result<(Template, Arc<Watchlist>), RowError>);
+
+/// Makes the templates, on the current pool.
+fn ready(snapshot: &Snapshot, permit: &Permit<Enrol>, rows: Vec<BulkRow>) -> Result<Vec<Ready>, EnrolError> {
+    use rayon::prelude::*;
+    rows.into_par_iter()
+        .enumerate()
+        .map(|(index, row)| {
+            let watchlist = permit.watchlists().iter().find(|watchlist| watchlist.id == row.watchlist);
+            let watchlist = watchlist.ok_or(EnrolError::WatchlistCount)?;
+            let model = &watchlist.policy.model;
+            let unknown = || EnrolError::Model { index, model: model.clone() };
+            let profile = snapshot.models.get(model).ok_or_else(unknown)?;
+            let template = if watchlist.policy.categories.contains(&row.category) {
+                profile.template(&row.features).map_err(RowError::from)
+            } else {
+                Err(RowError::Category(row.category))
+            };
+            Ok((row, template.map(|template| (template, Arc::clone(watchlist)))))
+        })
+        .collect()
+}
+
+struct Batch<'a> {
+    change: &'a Change<'a>,
+    permit: &'a Permit<Enrol>,
+    deltas: Vec<Delta>,
+    root: Frontier,
+}
+
+impl Batch<'_> {
+    fn put(
+        &mut self,
+        row: BulkRow,
+        ready: Result<(Template, Arc<Watchlist>), RowError>,
+    ) -> Result<RowOutcome, StoreError> {
+        let (template, watchlist) = match ready {
+            Ok(ready) => ready,
+            Err(error) => return Ok(RowOutcome::Refused(error)),
+        };
+        let change = self.change;
+        let owner = &self.permit.actor().nation;
+        let subject = read::subject_by_reference(change.connection, owner, &row.subject)?;
+        let Some(subject) = subject else {
+            // Repeating an interrupted enrolment must not bring back who was retired in between.
+            if read::is_retired(change.connection, owner, &row.subject)? {
+                return Ok(RowOutcome::Refused(RowError::Retired));
+            }
+            let (subject, key) = change.insert_subject(owner, &row.subject)?;
+            change.insert_entry(key, &watchlist, row.category)?;
+            return self.put_encounter((subject, key), row, template);
+        };
+        let found = change.find_subject(owner, subject)?;
+        let (key, ..) = found.ok_or_else(|| StoreError::Damaged("a subject has vanished".to_owned()))?;
+        let entry = read::entry(change.connection, subject, row.watchlist)?;
+        let encounter = change.find_encounter(key, &row.encounter)?;
+        if entry.is_some_and(|entry| entry != (row.category, crate::subject::EntryState::Active)) {
+            return Ok(RowOutcome::Refused(RowError::Entry));
+        }
+        let same = |held: &RawFeatures| {
+            held.model == *template.model() && bits(&held.features).eq(bits(&row.features))
+        };
+        if encounter.as_ref().is_some_and(|(_, held)| !same(held)) {
+            return Ok(RowOutcome::Refused(RowError::Encounter));
+        }
+        if entry.is_none() {
+            change.insert_entry(key, &watchlist, row.category)?;
+            self.deltas.extend(change.lists_of(subject)?);
+        }
+        match encounter {
+            None => self.put_encounter((subject, key), row, template),
+            Some((id, held)) if entry.is_none() => {
+                self.witness(subject, id, (row.watchlist, row.category), &held.features);
+                Ok(RowOutcome::Enrolled)
+            }
+            Some(_) => Ok(RowOutcome::Already),
+        }
+    }
+
+    /// Takes a row that came onto the record into the event's root.
+    fn witness(
+        &mut self,
+        subject: SubjectId,
+        encounter: EncounterId,
+        entry: (WatchlistId, Category),
+        features: &[f32],
+    ) {
+        self.root.push(record_digest(&self.change.salt, subject, encounter, Some(entry), features));
+    }
+
+    fn put_encounter(
+        &mut self,
+        (subject, key): (SubjectId, SubjectKey),
+        row: BulkRow,
+        template: Template,
+    ) -> Result<RowOutcome, StoreError> {
+        let sample = RawFeatures { model: template.model().clone(), features: row.features };
+        let entry = (row.watchlist, row.category);
+        let lists = self.change.active_lists(key, &sample.model)?;
+        let new = NewEncounter { reference: Some(row.encounter), captured_at: None, sample };
+        let (id, encounter) = self.change.insert_encounter((subject, key), &new)?;
+        self.witness(subject, id, entry, &new.sample.features);
+        self.deltas.push(Delta::Reference { key: encounter, subject, template, lists });
+        Ok(RowOutcome::Enrolled)
+    }
+}
+
+fn bits(features: &[f32]) -> impl Iterator<Item = u32> + '_ {
+    features.iter().map(|x| x.to_bits())
+}

@@ -1,0 +1,182 @@
+//! What the audit log tells of each verb. An event names people by their ids and never holds a feature.
+
+use crate::{
+    authority::{Actor, Ground, VerbName},
+    decision::{LookupAnswer, VerificationAnswer},
+    id::{EncounterId, RecordSequence, SubjectId, WatchlistId},
+    law::{Category, OwnReference},
+    timestamp::Timestamp,
+};
+use audit::hash::Hash;
+use matcher::template::ModelId;
+use serde::{Deserialize, Serialize};
+
+/// A leaf of the audit log, as it is written: JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub actor: Actor,
+    /// The event's number in the record, if it is one of the record's.
+    pub sequence: Option<RecordSequence>,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "verb", rename_all = "snake_case")]
+pub enum What {
+    /// A lookup was answered.
+    Lookup {
+        /// On which ground.
+        ground: Ground,
+        /// What was searched with.
+        probe: ProbeDigest,
+        /// How many candidates were asked for.
+        limit: u32,
+        /// All that was answered.
+        answer: LookupAnswer,
+    },
+    /// A verification was answered.
+    Verify {
+        /// On which ground.
+        ground: Ground,
+        /// What was compared.
+        probe: ProbeDigest,
+        /// All that was answered.
+        answer: VerificationAnswer,
+    },
+    /// One subject was enrolled, or an encounter added to one.
+    Enrol {
+        /// What came onto the record.
+        enrolled: Enrolled,
+        /// Merkle root over the salted hashes of the encounters.
+        records_root: String,
+    },
+    /// Many rows were enrolled in one batch.
+    EnrolBatch {
+        /// Rows that came onto the record.
+        enrolled: u64,
+        /// Rows that were on record already.
+        already: u64,
+        /// Rows that were refused.
+        refused: u64,
+        /// The watchlists of the rows.
+        watchlists: Vec<WatchlistId>,
+        /// Merkle root over the salted hashes of the rows that came onto the record, in their order: subject,
+        /// encounter, watchlist, category and features.
+        records_root: String,
+    },
+    /// A subject was retired.
+    Retire {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// A subject's record was read.
+    Inspect {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// Features were exported.
+    Export {
+        /// Of which watchlist.
+        watchlist: WatchlistId,
+        /// How many encounters.
+        encounters: u64,
+    },
+    /// Entries of a watchlist reached the end of their retention.
+    Expire {
+        /// How many.
+        entries: u64,
+    },
+    /// A model profile came into use.
+    AddModel {
+        /// Which.
+        model: ModelId,
+        /// Number of features.
+        dimension: u32,
+        /// Does it have a population mean?
+        has_mean: bool,
+    },
+    /// A watchlist was made.
+    Publish {
+        /// Which.
+        watchlist: WatchlistId,
+        /// Its name.
+        name: String,
+    },
+    /// A permit was refused.
+    Refused {
+        /// What for.
+        attempted: VerbName,
+        /// The watchlists asked for.
+        watchlists: Vec<WatchlistId>,
+        /// The subject asked for.
+        subject: Option<SubjectId>,
+        /// On which ground.
+        ground: Option<Ground>,
+        /// Why.
+        why: String,
+    },
+}
+
+/// What came onto the record with one subject.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// Who.
+    pub subject: SubjectId,
+    /// The owner's own name for it.
+    pub reference: OwnReference,
+    /// The encounters added.
+    pub encounters: Vec<EncounterId>,
+    /// The watchlists entered, and why.
+    pub entries: Vec<(WatchlistId, Category)>,
+}
+
+/// What a probe was: its model, and its features hidden behind the leaf's salt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeDigest {
+    /// Whose template.
+    pub model: ModelId,
+    /// SHA-256 of salt and features.
+    pub salted_sha256: String,
+}
+
+/// The hash of features behind a salt.
+pub fn salted_digest(salt: &[u8; 32], features: &[f32]) -> Hash {
+    let bytes: Vec<u8> = features.iter().flat_map(|x| x.to_le_bytes()).collect();
+    audit::hash::sha256(&[b"limen/features/v1\0", salt, &bytes])
+}
+
+/// The hash of what one row of an enrolment put on record, behind a salt: who, which encounter, on which list
+/// and why, with which features.
+pub(crate) fn record_digest(
+    salt: &[u8; 32],
+    subject: SubjectId,
+    encounter: EncounterId,
+    entry: Option<(WatchlistId, Category)>,
+    features: &[f32],
+) -> Hash {
+    let (list, category) = entry.map_or(([0; 16], ""), |(list, category)| (list.bytes(), category.as_str()));
+    let features = salted_digest(salt, features);
+    let parts: [&[u8]; 7] = [
+        b"limen/record/v1\0",
+        salt,
+        &subject.bytes(),
+        &encounter.bytes(),
+        &list,
+        category.as_bytes(),
+        &features.0,
+    ];
+    audit::hash::sha256(&parts)
+}
+
+impl Event {
+    /// The payload of its leaf.
+    pub fn payload(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an event has only text keys")
+    }
+}

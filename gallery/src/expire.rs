@@ -1,0 +1,73 @@
+//! Expiry: what has reached the end of its retention is taken out of the search before the next lookup.
+
+use crate::{
+    authority::Actor,
+    event::What,
+    gallery::Gallery,
+    id::AgencyId,
+    record::{StoreError, WriteError, change::Done},
+};
+
+/// Entries that one transaction ends.
+const AT_ONCE: u32 = 1000;
+
+/// Why expiry could not be carried out; then nothing is searched.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct ExpireError(pub WriteError);
+
+/// Takes every entry out of the search whose retention is over by now. Costs nothing when none is due.
+///
+/// # Errors
+/// When the record or the log cannot be written.
+pub fn due(gallery: &Gallery) -> Result<(), ExpireError> {
+    loop {
+        let next = gallery.current.load().next_expiry;
+        if next.is_none_or(|next| next > gallery.ambient.clock.now()) {
+            return Ok(());
+        }
+        let ended = gallery.writer.write(the_node(), None, |change| {
+            let (entries, subjects) = change.expire_entries(AT_ONCE)?;
+            if entries == 0 {
+                return Err(NotEnded::NothingDue); // and nothing to log
+            }
+            let mut deltas = Vec::new();
+            for subject in subjects {
+                deltas.extend(change.lists_of(subject)?);
+            }
+            Ok(Done { outcome: (), what: What::Expire { entries }, deltas })
+        });
+        match ended {
+            Ok(_) => (),
+            // Another lookup did it, or the clock has been put back.
+            Err(NotEnded::NothingDue) => return Ok(()),
+            Err(NotEnded::Fault(error)) => return Err(ExpireError(error)),
+        }
+    }
+}
+
+enum NotEnded {
+    NothingDue,
+    Fault(WriteError),
+}
+
+impl From<WriteError> for NotEnded {
+    fn from(error: WriteError) -> Self {
+        Self::Fault(error)
+    }
+}
+
+impl From<StoreError> for NotEnded {
+    fn from(error: StoreError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// Who acts when the clock does.
+fn the_node() -> Actor {
+    Actor {
+        name: "limen".parse().expect("a plain name"),
+        agency: AgencyId::from_bytes([0; 16]),
+        nation: "XXX".parse().expect("three capital letters"),
+    }
+}

@@ -1,0 +1,156 @@
+//! A data folder, opened.
+
+use crate::{
+    ambient::Ambient,
+    authority::{Actor, Caller, Ground, Permit, Refusal, Verb},
+    event::{Event, What},
+    fault::{NotPermitted, TurnError},
+    generation::Current,
+    id::{SubjectId, WatchlistId},
+    idempotency::{Claim, Claims, Idempotency, KeyError},
+    record::{Store, StoreError, WriteError, change::Done, read, writer::Writer},
+};
+use audit::{
+    log::{AppendError, Log},
+    receipt::Receipt,
+    segment::Leaf,
+};
+use matcher::kernel::Kernel;
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// The audit log's folder in a data folder.
+pub(crate) const LOG_FOLDER: &str = "log";
+
+/// An open gallery: the record, the log, and what is searched.
+#[derive(Debug)]
+pub struct Gallery {
+    // The order is the one in which they end: the writer before the log, the lock last.
+    pub(crate) writer: Writer,
+    pub(crate) store: Store,
+    pub(crate) log: Arc<Log>,
+    pub(crate) current: Arc<Current>,
+    pub(crate) pool: rayon::ThreadPool,
+    pub(crate) kernel: Kernel,
+    pub(crate) ambient: Ambient,
+    pub(crate) claims: Claims,
+    pub(crate) folder: PathBuf,
+    pub(crate) _lock: File,
+}
+
+/// What a permit was asked for, as the event of a refusal tells it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Asked<'a> {
+    pub(crate) watchlists: &'a [WatchlistId],
+    pub(crate) subject: Option<SubjectId>,
+    pub(crate) ground: Option<&'a Ground>,
+}
+
+/// A request under a key: to be answered, or answered already.
+pub(crate) enum Turn<T> {
+    /// To be answered; the claim is held until then, if there is a key.
+    First(Option<Claim>),
+    /// Answered before.
+    Again(T, Receipt),
+}
+
+impl Gallery {
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The kernel that scans use.
+    pub fn kernel(&self) -> Kernel {
+        self.kernel
+    }
+
+    /// Appends an event that changes no record.
+    pub(crate) fn log_event(
+        &self,
+        actor: &Actor,
+        what: impl FnOnce(&[u8; 32]) -> What,
+    ) -> Result<Receipt, AppendError> {
+        if self.writer.stopped() {
+            return Err(AppendError::Poisoned);
+        }
+        let salt = self.ambient.random();
+        let event =
+            Event { at: self.ambient.clock.now(), actor: actor.clone(), sequence: None, what: what(&salt) };
+        let receipts = self.log.append(vec![Leaf { tag: 0, salt, payload: event.payload() }])?;
+        Ok(receipts[0])
+    }
+
+    /// Puts a refusal into the log before the caller hears of it.
+    pub(crate) fn logged<V: Verb>(
+        &self,
+        caller: &Caller,
+        asked: Asked<'_>,
+        permit: Result<Permit<V>, Refusal>,
+    ) -> Result<Permit<V>, NotPermitted> {
+        permit.or_else(|refusal| {
+            let what = What::Refused {
+                attempted: V::NAME,
+                watchlists: asked.watchlists.to_vec(),
+                subject: asked.subject,
+                ground: asked.ground.cloned(),
+                why: refusal.to_string(),
+            };
+            self.log_event(&caller.into(), |_| what).map_err(NotPermitted::Unlogged)?;
+            Err(NotPermitted::Refused(refusal))
+        })
+    }
+
+    /// Puts an answer that changes no record into the log. One that may be asked for again is kept by the
+    /// record, with its event; the others are in the log alone.
+    pub(crate) fn answer<T: Serialize + Send + 'static>(
+        &self,
+        actor: Actor,
+        claim: Option<&Claim>,
+        answer: T,
+        event: impl FnOnce(&[u8; 32], &T) -> What + Send + 'static,
+    ) -> Result<(T, Receipt), WriteError> {
+        if claim.is_none() {
+            let receipt = self.log_event(&actor, |salt| event(salt, &answer))?;
+            return Ok((answer, receipt));
+        }
+        self.writer.write(actor, claim, move |change| {
+            let what = event(&change.salt, &answer);
+            Ok(Done { outcome: answer, what, deltas: Vec::new() })
+        })
+    }
+
+    /// Puts a question about a subject that is not there into the log, as a refusal.
+    pub(crate) fn missed<V: Verb>(&self, caller: &Caller, asked: Asked<'_>) -> Result<(), AppendError> {
+        match self.logged::<V>(caller, asked, Err(Refusal::Subject)) {
+            Err(NotPermitted::Unlogged(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Is this request to be answered, or was it already? Asked after the permit is given.
+    pub(crate) fn turn<T: DeserializeOwned>(
+        &self,
+        caller: &Caller,
+        with: Option<Idempotency>,
+    ) -> Result<Turn<T>, TurnError> {
+        let Some(with) = with else { return Ok(Turn::First(None)) };
+        // Claimed before it is looked up, so that no answer can be given in between.
+        let claim = self.claims.claim(caller, with).map_err(TurnError::Key)?;
+        match self.store.read(|store| read::find_answer(store, &claim.caller, &claim.with))? {
+            None => Ok(Turn::First(Some(claim))),
+            Some(read::Answer::OfAnotherRequest) => Err(TurnError::Key(KeyError::Reused)),
+            Some(read::Answer::Given { receipt: None, .. }) => Err(TurnError::Key(KeyError::InProgress)),
+            Some(read::Answer::Given { outcome, receipt: Some(receipt) }) => {
+                let outcome = serde_json::from_slice(&outcome);
+                let outcome =
+                    outcome.map_err(|_| StoreError::Damaged("an answer cannot be read back".to_owned()))?;
+                Ok(Turn::Again(outcome, receipt))
+            }
+        }
+    }
+}

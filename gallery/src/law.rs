@@ -1,0 +1,214 @@
+//! The law's words as closed types: what is not listed here is an error, never a default.
+
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// Why a text is not one of the words of its kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a known {kind}; known are: {known}")]
+pub struct WordError {
+    kind: &'static str,
+    known: String,
+}
+
+macro_rules! words {
+    ($($(#[$doc:meta])* $name:ident ($kind:literal) { $($(#[$word_doc:meta])* $word:ident = $text:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum $name {
+            $($(#[$word_doc])* #[serde(rename = $text)] $word,)*
+        }
+
+        impl $name {
+            /// Every word of this kind.
+            pub const ALL: &'static [Self] = &[$(Self::$word),*];
+
+            /// The word as it is written.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$word => $text,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = WordError;
+
+            fn from_str(text: &str) -> Result<Self, WordError> {
+                match text {
+                    $($text => Ok(Self::$word),)*
+                    _ => Err(WordError { kind: $kind, known: [$($text),*].join(", ") }),
+                }
+            }
+        }
+    )*};
+}
+
+words! {
+    /// What a search is for.
+    Purpose ("purpose") {
+        /// Checks on persons crossing a border.
+        BorderControl = "border_control",
+        /// Preventing, detecting or investigating terrorist offences.
+        CounterTerrorism = "counter_terrorism",
+        /// Preventing, detecting or investigating serious crime.
+        SeriousCrime = "serious_crime",
+        /// Finding missing or vulnerable persons.
+        MissingPersons = "missing_persons",
+        /// Establishing whether a document belongs to its bearer.
+        DocumentVerification = "document_verification",
+        /// Examining an application for international protection.
+        Asylum = "asylum",
+        /// Return of persons staying illegally.
+        Return = "return",
+    }
+
+    /// The instrument under which a search is made or a person is listed.
+    LegalBasis ("legal basis") {
+        /// Regulation (EU) 2018/1860: SIS, return.
+        SisReturn = "eu_2018_1860",
+        /// Regulation (EU) 2018/1861: SIS, border checks.
+        SisBorder = "eu_2018_1861",
+        /// Regulation (EU) 2018/1862: SIS, police and judicial cooperation.
+        SisPolice = "eu_2018_1862",
+        /// Regulation (EU) 2017/2226: Entry/Exit System.
+        EntryExit = "eu_2017_2226",
+        /// Regulation (EU) 2016/794: Europol.
+        Europol = "eu_2016_794",
+        /// Regulation (EU) 2024/982: Prüm II.
+        Prum = "eu_2024_982",
+        /// Regulation (EU) 2024/1358: Eurodac.
+        Eurodac = "eu_2024_1358",
+        /// INTERPOL's Rules on the Processing of Data.
+        Interpol = "interpol_rpd",
+        /// A law of the searching nation; the case reference says which.
+        NationalLaw = "national_law",
+    }
+
+    /// How a record may be used, as Europol's handling codes define it.
+    HandlingCode ("handling code") {
+        /// Only for preventing and combating crime.
+        H0 = "H0",
+        /// Not in judicial proceedings without the owner's permission.
+        H1 = "H1",
+        /// Not to be disseminated without the owner's permission.
+        H2 = "H2",
+        /// Other restrictions.
+        H3 = "H3",
+    }
+
+    /// Why a person stands on a watchlist. A missing child is not a suspect.
+    Category ("category") {
+        /// Wanted for arrest.
+        Wanted = "wanted",
+        /// Missing.
+        Missing = "missing",
+        /// Victim of a crime.
+        Victim = "victim",
+        /// Of unknown identity.
+        Unidentified = "unidentified",
+        /// Holder of a document reported lost.
+        LostDocument = "lost_document",
+        /// Holder of a document reported stolen.
+        StolenDocument = "stolen_document",
+        /// Person of interest.
+        PersonOfInterest = "person_of_interest",
+    }
+}
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident, $error:ident = $rule:literal, $good:expr;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(into = "String", try_from = "String")]
+        pub struct $name(String);
+
+        #[doc = concat!("Why a text is not a [`", stringify!($name), "`].")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+        #[error($rule)]
+        pub struct $error;
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = $error;
+
+            fn from_str(text: &str) -> Result<Self, $error> {
+                let good: fn(&str) -> bool = $good;
+                if good(text) { Ok(Self(text.to_owned())) } else { Err($error) }
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(text: $name) -> Self {
+                text.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = $error;
+
+            fn try_from(text: String) -> Result<Self, $error> {
+                text.parse()
+            }
+        }
+    )*};
+}
+
+/// One to 128 printable characters without white space at the ends.
+fn is_label(text: &str) -> bool {
+    (1..=128).contains(&text.chars().count()) && text.trim() == text && !text.chars().any(char::is_control)
+}
+
+texts! {
+    /// A nation: ISO 3166-1 alpha-3, with the codes that ICAO Doc 9303 adds.
+    Nation, NationError = "a nation is three capital letters", |text| {
+        text.len() == 3 && text.bytes().all(|c| c.is_ascii_uppercase())
+    };
+    /// The owner's own name for a subject or an encounter.
+    OwnReference, OwnReferenceError =
+        "a reference is 1 to 128 printable characters without white space at its ends", is_label;
+    /// The case in which a caller acts.
+    CaseReference, CaseReferenceError =
+        "a case reference is 1 to 128 printable characters without white space at its ends", is_label;
+    /// A watchlist's name, unique within its owner.
+    WatchlistName, WatchlistNameError =
+        "a watchlist's name is 1 to 128 printable characters without white space at its ends", is_label;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_word_is_an_error_that_tells_the_known_ones() {
+        let error = "border".parse::<Purpose>().unwrap_err().to_string();
+        assert!(error.starts_with("not a known purpose; known are: border_control, "), "{error}");
+        for purpose in Purpose::ALL {
+            assert_eq!(purpose.as_str().parse(), Ok(*purpose));
+        }
+    }
+
+    #[test]
+    fn texts_have_bounds() {
+        for bad in ["", " a", "a\n", "a\u{0}b", &"a".repeat(129)] {
+            assert!(bad.parse::<OwnReference>().is_err(), "{bad:?}");
+        }
+        assert!("de".parse::<Nation>().is_err() && "DEU".parse::<Nation>().is_ok());
+    }
+}

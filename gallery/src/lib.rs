@@ -1,0 +1,74 @@
+//! Subjects, watchlists and the law around them; the verbs of Limen.
+//!
+//! Records live in an embedded store, the source of truth ([`record`]); what is searched lives in memory
+//! ([`generation`]) and is made from them; every verb leaves an event in the audit log. No HTTP and no
+//! images here.
+//!
+//! The modules stand from the ground up: each may use only those named before it.
+
+pub mod timestamp;
+
+pub mod ambient;
+
+pub mod id;
+
+pub mod law;
+
+pub mod subject;
+
+pub mod watchlist;
+
+pub mod authority;
+
+pub mod token;
+
+pub mod decision;
+
+pub mod event;
+
+pub mod idempotency;
+
+pub mod generation;
+
+pub mod record;
+
+mod fault;
+
+pub mod gallery;
+
+pub mod open;
+
+pub mod status;
+
+pub mod expire;
+
+mod scan;
+
+pub mod lookup;
+
+pub mod verify;
+
+pub mod enrol;
+
+pub mod enrol_batch;
+
+pub mod retire;
+
+pub mod inspect;
+
+pub mod publish;
+
+pub mod export;
+
+pub mod npy;
+
+#[cfg(test)]
+mod laws;
+
+pub use audit::receipt::Receipt;
+pub use gallery::Gallery;
+
+/// SHA-256 of a request's head and body, by which a repeated request is known.
+pub fn request_hash(head: &[u8], body: &[u8]) -> [u8; 32] {
+    audit::hash::sha256(&[head, body]).0
+}

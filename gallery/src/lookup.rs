@@ -1,0 +1,264 @@
+//! Lookup: which references on these watchlists reach the threshold?
+//!
+//! In three steps, so that the scans of many lookups can share one pass over the references:
+//! [`prepare`] each, [`search_batch`] all together, [`conclude`] each.
+
+use crate::{
+    authority::{self, Actor, Caller, Ground, Lookup, Permit, Refusal},
+    decision::{Candidate, Certificate, Decision, Listed, LookupAnswer, Reason},
+    event::{ProbeDigest, What, salted_digest},
+    expire::{self, ExpireError},
+    gallery::{Asked, Gallery, Turn},
+    id::{EncounterKey, LookupId, SubjectId, WatchlistId},
+    idempotency::{Idempotency, KeyError},
+    law::Category,
+    record::{Reading, StoreError, WriteError, read},
+    subject::RawFeatures,
+    watchlist::Policy,
+};
+use audit::receipt::Receipt;
+use matcher::{
+    score::Threshold,
+    template::{ModelId, Probe, TemplateError},
+};
+
+pub use crate::scan::{Concluding, Prepared, search_batch};
+
+/// Watchlists that one lookup may name.
+pub const WATCHLIST_LIMIT: usize = 64;
+/// Candidates that one lookup may ask for.
+pub const CANDIDATE_LIMIT: u32 = 100;
+
+/// What a caller asks.
+#[derive(Clone, Debug)]
+pub struct LookupRequest {
+    /// Where to search.
+    pub watchlists: Vec<WatchlistId>,
+    /// Why.
+    pub ground: Ground,
+    /// With what.
+    pub probe: RawFeatures,
+    /// How many candidates to list at most.
+    pub limit: u32,
+    /// A stricter threshold than the watchlists' own.
+    pub threshold: Option<Threshold>,
+}
+
+/// Why a lookup is not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum LookupError {
+    /// No authority; it is in the log.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// No watchlist, or too many.
+    #[error("a lookup names 1 to {WATCHLIST_LIMIT} watchlists")]
+    WatchlistCount,
+    /// A watchlist is named twice.
+    #[error("this watchlist is named twice")]
+    WatchlistRepeated {
+        /// Position in the request, from 0.
+        index: usize,
+    },
+    /// A watchlist holds templates of another model than the probe's.
+    #[error("watchlist {index} holds templates of model {expected}, the probe is of another")]
+    Model {
+        /// Position in the request, from 0.
+        index: usize,
+        /// The watchlist's model.
+        expected: ModelId,
+    },
+    /// The probe is not a template of its model.
+    #[error(transparent)]
+    Probe(#[from] TemplateError),
+    /// The caller's threshold is looser than a watchlist's own.
+    #[error("the threshold may only be stricter than that of watchlist {index}, which is {policy}")]
+    Looser {
+        /// Position in the request, from 0.
+        index: usize,
+        /// The watchlist's threshold.
+        policy: f32,
+    },
+    /// No candidates, or too many.
+    #[error("a lookup asks for 1 to {CANDIDATE_LIMIT} candidates")]
+    Limit,
+    /// The idempotency key cannot be used.
+    #[error(transparent)]
+    Key(KeyError),
+    /// The node is at fault.
+    #[error(transparent)]
+    Node(#[from] WriteError),
+}
+
+crate::fault::faults!(LookupError);
+crate::fault::turn_faults!(LookupError);
+
+impl From<ExpireError> for LookupError {
+    fn from(ExpireError(error): ExpireError) -> Self {
+        Self::Node(error)
+    }
+}
+
+/// What comes of preparing a lookup.
+#[derive(Debug)]
+pub enum Preparation {
+    /// It is to be searched.
+    Search(Box<Prepared>),
+    /// It was answered before, under the same idempotency key.
+    Answered(LookupAnswer, Receipt),
+}
+
+/// Authority and probe: what can be refused is refused here, before anything is searched.
+///
+/// # Errors
+/// When the caller may not, the request is malformed, or the node cannot.
+pub fn prepare(
+    gallery: &Gallery,
+    caller: &Caller,
+    request: LookupRequest,
+    idempotency: Option<Idempotency>,
+) -> Result<Preparation, LookupError> {
+    expire::due(gallery)?;
+    let snapshot = gallery.current.load();
+    let LookupRequest { watchlists, ground, probe, limit, threshold } = request;
+    check_bounds(&watchlists, limit)?;
+    let permit = authority::permit_search::<Lookup>(caller, &snapshot.catalogue, &watchlists, ground.clone());
+    let asked = Asked { watchlists: &watchlists, ground: Some(&ground), ..Asked::default() };
+    let permit = gallery.logged(caller, asked, permit)?;
+    let claim = match gallery.turn(caller, idempotency)? {
+        Turn::Again(answer, receipt) => return Ok(Preparation::Answered(answer, receipt)),
+        Turn::First(claim) => claim,
+    };
+    let thresholds = thresholds(&permit, &probe.model, threshold)?;
+    let profile = snapshot.models.get(&probe.model).ok_or_else(|| unknown_model(&permit))?;
+    let template = profile.template(&probe.features)?;
+    Ok(Preparation::Search(Box::new(Prepared {
+        id: LookupId::mint(&gallery.ambient),
+        permit,
+        thresholds,
+        probe: Probe::new(&template),
+        features: probe.features,
+        limit,
+        claim,
+    })))
+}
+
+fn check_bounds(watchlists: &[WatchlistId], limit: u32) -> Result<(), LookupError> {
+    if !(1..=WATCHLIST_LIMIT).contains(&watchlists.len()) {
+        return Err(LookupError::WatchlistCount);
+    }
+    if let Some(index) = authority::repeated(watchlists) {
+        return Err(LookupError::WatchlistRepeated { index });
+    }
+    if (1..=CANDIDATE_LIMIT).contains(&limit) { Ok(()) } else { Err(LookupError::Limit) }
+}
+
+fn unknown_model(permit: &Permit<Lookup>) -> LookupError {
+    LookupError::Model { index: 0, expected: permit.watchlists()[0].policy.model.clone() }
+}
+
+/// The threshold of each watchlist.
+fn thresholds(
+    permit: &Permit<Lookup>,
+    model: &ModelId,
+    asked: Option<Threshold>,
+) -> Result<Vec<Threshold>, LookupError> {
+    let lists = permit.watchlists().iter().enumerate();
+    lists.map(|(index, list)| threshold(index, &list.policy, model, asked)).collect()
+}
+
+/// A watchlist's threshold for a probe of this model: its own, or the caller's stricter one.
+pub(crate) fn threshold(
+    index: usize,
+    policy: &Policy,
+    model: &ModelId,
+    asked: Option<Threshold>,
+) -> Result<Threshold, LookupError> {
+    if policy.model != *model {
+        return Err(LookupError::Model { index, expected: policy.model.clone() });
+    }
+    match asked {
+        Some(asked) if asked.value() < policy.threshold.value() => {
+            Err(LookupError::Looser { index, policy: policy.threshold.value() })
+        }
+        asked => Ok(asked.unwrap_or(policy.threshold)),
+    }
+}
+
+/// Decision, event, receipt: the answer, and proof that it is in the log.
+///
+/// # Errors
+/// When the node cannot write the event; the lookup then has no answer.
+pub fn conclude(gallery: &Gallery, concluding: Concluding) -> Result<(LookupAnswer, Receipt), LookupError> {
+    let Concluding { prepared, list, places, certificate } = concluding;
+    let candidates = gallery.store.read(|store| {
+        let listed = list.candidates().iter().zip(places).zip(1..);
+        listed.map(|((candidate, place), rank)| describe(store, candidate, place, rank)).collect()
+    })?;
+    let candidates: Vec<Candidate> = candidates;
+    let (decision, reason) = decide(&candidates, &certificate);
+    let answer = LookupAnswer {
+        lookup: prepared.id,
+        decision,
+        reason,
+        candidates,
+        truncated: list.truncated(),
+        total: list.total() as u64,
+        certificate,
+    };
+    record(gallery, *prepared, answer)
+}
+
+fn describe(
+    store: &Reading,
+    candidate: &matcher::candidate::Candidate<SubjectId>,
+    (key, lists): (EncounterKey, Vec<WatchlistId>),
+    rank: u32,
+) -> Result<Candidate, LookupError> {
+    let subject = candidate.subject;
+    let listed = |watchlist: WatchlistId| -> Result<Listed, StoreError> {
+        let category: Option<Category> =
+            read::entry(store, subject, watchlist)?.map(|(category, _)| category);
+        let missing = || StoreError::Damaged(format!("subject {subject} has no entry on {watchlist}"));
+        Ok(Listed { watchlist, category: category.ok_or_else(missing)? })
+    };
+    Ok(Candidate {
+        rank,
+        subject,
+        encounter: read::encounter_id(store, key)?,
+        score: candidate.best.score.value(),
+        watchlists: lists.into_iter().map(listed).collect::<Result<_, _>>()?,
+    })
+}
+
+/// A `no_hit` only when everything was searched that the record holds.
+fn decide(candidates: &[Candidate], certificate: &Certificate) -> (Decision, Option<Reason>) {
+    if !candidates.is_empty() {
+        (Decision::Hit, None)
+    } else if certificate.complete() {
+        (Decision::NoHit, None)
+    } else {
+        (Decision::Inconclusive, Some(Reason::Incomplete))
+    }
+}
+
+fn record(
+    gallery: &Gallery,
+    prepared: Prepared,
+    answer: LookupAnswer,
+) -> Result<(LookupAnswer, Receipt), LookupError> {
+    let Prepared { permit, probe, features, limit, claim, .. } = prepared;
+    let actor: Actor = permit.actor().clone();
+    let ground = permit.ground().clone();
+    let event = move |salt: &[u8; 32], answer: &LookupAnswer| What::Lookup {
+        ground,
+        probe: ProbeDigest {
+            model: probe.model().clone(),
+            salted_sha256: salted_digest(salt, &features).to_string(),
+        },
+        limit,
+        answer: answer.clone(),
+    };
+    // What could not be said now may be asked again under the same key.
+    let claim = claim.filter(|_| answer.decision != Decision::Inconclusive);
+    Ok(gallery.answer(actor, claim.as_ref(), answer, event)?)
+}

@@ -1,0 +1,272 @@
+//! Changes of the record, each inside the writer's transaction.
+
+use super::{StoreError, codec, read};
+use crate::{
+    ambient::Ambient,
+    event::What,
+    generation::Delta,
+    id::{EncounterId, EncounterKey, SubjectId, WatchlistId},
+    law::{Category, Nation, OwnReference},
+    subject::{NewEncounter, RawFeatures},
+    timestamp::Timestamp,
+    watchlist::Watchlist,
+};
+use matcher::template::{ModelId, ModelProfile};
+use rusqlite::{Connection, ToSql, params};
+use std::collections::BTreeMap;
+
+/// A change in the making: one transaction's connection and what belongs to its event.
+pub(crate) struct Change<'a> {
+    pub(crate) connection: &'a Connection,
+    pub(crate) now: Timestamp,
+    pub(crate) salt: [u8; 32],
+    pub(crate) ambient: &'a Ambient,
+}
+
+/// A change made: what the caller learns, what the log learns, what the search learns.
+pub(crate) struct Done<T> {
+    pub(crate) outcome: T,
+    pub(crate) what: What,
+    pub(crate) deltas: Vec<Delta>,
+}
+
+/// A subject's row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SubjectKey(i64);
+
+pub(super) fn encounter_checksum(id: EncounterId, subject: SubjectId, model: &str, features: &[u8]) -> u32 {
+    codec::checksum(&[&id.bytes(), &subject.bytes(), model.as_bytes(), features])
+}
+
+pub(super) fn model_checksum(name: &str, dimension: u32, mean: Option<&[u8]>) -> u32 {
+    codec::checksum(&[name.as_bytes(), &dimension.to_le_bytes(), mean.unwrap_or_default()])
+}
+
+impl Change<'_> {
+    pub(crate) fn insert_model(&self, profile: &ModelProfile) -> Result<(), StoreError> {
+        let mean = profile.mean().map(codec::features_to_bytes);
+        let dimension = profile.dimension() as u32;
+        let checksum = model_checksum(profile.id().as_str(), dimension, mean.as_deref());
+        let sql = "INSERT INTO model (name, dimension, mean, checksum) VALUES (?1, ?2, ?3, ?4)";
+        self.connection.execute(sql, params![profile.id().as_str(), dimension, mean, checksum])?;
+        Ok(())
+    }
+
+    /// `false` when the owner has a watchlist of this name.
+    pub(crate) fn insert_watchlist(&self, watchlist: &Watchlist) -> Result<bool, StoreError> {
+        let policy = &watchlist.policy;
+        let sql = "INSERT INTO watchlist (id, owner, name, purposes, legal_bases, handling, categories, model, \
+                   threshold, retention_days, created_at) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, key, ?9, ?10, ?11 \
+                   FROM model WHERE name = ?8 ON CONFLICT (owner, name) DO NOTHING";
+        let inserted = self.connection.execute(
+            sql,
+            params![
+                watchlist.id.bytes(),
+                watchlist.owner.as_str(),
+                policy.name.as_str(),
+                codec::words_to_text(&policy.purposes),
+                codec::words_to_text(&policy.legal_bases),
+                policy.handling.as_str(),
+                codec::words_to_text(&policy.categories),
+                policy.model.as_str(),
+                policy.threshold.value(),
+                policy.retention_days,
+                watchlist.created_at.unix_ms(),
+            ],
+        )?;
+        Ok(inserted == 1)
+    }
+
+    pub(crate) fn insert_subject(
+        &self,
+        owner: &Nation,
+        reference: &OwnReference,
+    ) -> Result<(SubjectId, SubjectKey), StoreError> {
+        let id = SubjectId::mint(self.ambient);
+        let sql = "INSERT INTO subject (id, owner, reference, enrolled_at) VALUES (?1, ?2, ?3, ?4)";
+        let values = params![id.bytes(), owner.as_str(), reference.as_str(), self.now.unix_ms()];
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        Ok((id, SubjectKey(self.connection.last_insert_rowid())))
+    }
+
+    /// A subject of this owner, and when it was retired, if it was.
+    pub(crate) fn find_subject(
+        &self,
+        owner: &Nation,
+        id: SubjectId,
+    ) -> Result<Option<(SubjectKey, OwnReference, Option<Timestamp>)>, StoreError> {
+        let sql = "SELECT key, reference, retired_at FROM subject WHERE id = ?1 AND owner = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![id.bytes(), owner.as_str()])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let reference = codec::parse(&row.get::<_, String>(1)?, "a subject's reference")?;
+        Ok(Some((SubjectKey(row.get(0)?), reference, codec::maybe_time(row, 2, "a subject")?)))
+    }
+
+    pub(crate) fn retire_subject(&self, subject: SubjectKey) -> Result<(), StoreError> {
+        self.recount(subject, |change| {
+            let sql = "UPDATE subject SET retired_at = ?2 WHERE key = ?1";
+            change.connection.prepare_cached(sql)?.execute([subject.0, change.now.unix_ms()])?;
+            let sql = "UPDATE entry SET state = 1 WHERE subject = ?1 AND state = 0";
+            change.connection.prepare_cached(sql)?.execute([subject.0])?;
+            Ok(())
+        })
+    }
+
+    pub(crate) fn insert_entry(
+        &self,
+        subject: SubjectKey,
+        watchlist: &Watchlist,
+        category: Category,
+    ) -> Result<(), StoreError> {
+        let until = self.now.plus_days(watchlist.policy.retention_days);
+        self.recount(subject, |change| {
+            let sql = "INSERT INTO entry (subject, watchlist, category, listed_at, retain_until, state) \
+                       SELECT ?1, key, ?3, ?4, ?5, 0 FROM watchlist WHERE id = ?2";
+            let (listed, until) = (change.now.unix_ms(), until.unix_ms());
+            let values = params![subject.0, watchlist.id.bytes(), category.as_str(), listed, until];
+            let inserted = change.connection.prepare_cached(sql)?.execute(values)?;
+            if inserted == 1 { Ok(()) } else { Err(codec::damaged("a watchlist")) }
+        })
+    }
+
+    pub(crate) fn insert_encounter(
+        &self,
+        (subject, key): (SubjectId, SubjectKey),
+        new: &NewEncounter,
+    ) -> Result<(EncounterId, EncounterKey), StoreError> {
+        let id = EncounterId::mint(self.ambient);
+        let RawFeatures { model, features } = &new.sample;
+        let features = codec::features_to_bytes(features);
+        let checksum = encounter_checksum(id, subject, model.as_str(), &features);
+        self.recount(key, |change| {
+            let sql = "INSERT INTO encounter (id, subject, reference, model, captured_at, enrolled_at, checksum, \
+                       features) SELECT ?1, ?2, ?3, key, ?5, ?6, ?7, ?8 FROM model WHERE name = ?4";
+            let inserted = change.connection.prepare_cached(sql)?.execute(params![
+                id.bytes(),
+                key.0,
+                new.reference.as_ref().map(OwnReference::as_str),
+                model.as_str(),
+                new.captured_at.map(Timestamp::unix_ms),
+                change.now.unix_ms(),
+                checksum,
+                features,
+            ])?;
+            if inserted == 1 { Ok(()) } else { Err(codec::damaged("a model profile")) }
+        })?;
+        Ok((id, EncounterKey(self.connection.last_insert_rowid())))
+    }
+
+    /// The encounter under its own reference, if the subject has it.
+    pub(crate) fn find_encounter(
+        &self,
+        subject: SubjectKey,
+        reference: &OwnReference,
+    ) -> Result<Option<(EncounterId, RawFeatures)>, StoreError> {
+        let sql = "SELECT m.name, c.features, c.id FROM encounter c JOIN model m ON m.key = c.model \
+                   WHERE c.subject = ?1 AND c.reference = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![subject.0, reference.as_str()])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let id = EncounterId::from_bytes(codec::id(row, 2, "an encounter's id")?);
+        let model = ModelId::new(&row.get::<_, String>(0)?).ok();
+        let features = codec::features_from_bytes(&row.get::<_, Vec<u8>>(1)?);
+        let (Some(model), Some(features)) = (model, features) else {
+            return Err(codec::damaged("an encounter"));
+        };
+        Ok(Some((id, RawFeatures { model, features })))
+    }
+
+    /// Ends up to `limit` entries whose retention is over; returns their subjects.
+    pub(crate) fn expire_entries(&self, limit: u32) -> Result<(u64, Vec<SubjectId>), StoreError> {
+        let sql = "SELECT e.subject, e.watchlist, s.id FROM entry e JOIN subject s ON s.key = e.subject \
+                   WHERE e.state = 0 AND e.retain_until <= ?1 ORDER BY e.retain_until LIMIT ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params![self.now.unix_ms(), limit])?;
+        let (mut count, mut subjects) = (0, BTreeMap::new());
+        while let Some(row) = rows.next()? {
+            let (subject, watchlist): (i64, i64) = (row.get(0)?, row.get(1)?);
+            self.recount(SubjectKey(subject), |change| {
+                let sql = "UPDATE entry SET state = 2 WHERE subject = ?1 AND watchlist = ?2";
+                change.connection.prepare_cached(sql)?.execute([subject, watchlist])?;
+                Ok(())
+            })?;
+            count += 1;
+            subjects.insert(subject, SubjectId::from_bytes(codec::id(row, 2, "a subject's id")?));
+        }
+        Ok((count, subjects.into_values().collect()))
+    }
+
+    /// Begins a new generation and returns its number.
+    pub(crate) fn next_generation(connection: &Connection) -> Result<u64, StoreError> {
+        let sql = "UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value";
+        let value: i64 = connection.query_row(sql, [], |row| row.get(0))?;
+        u64::try_from(value).map_err(|_| codec::damaged("the generation"))
+    }
+
+    /// Runs a change of one subject and moves the counts of its watchlists by what it changed.
+    fn recount(
+        &self,
+        subject: SubjectKey,
+        change: impl FnOnce(&Self) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut moved = BTreeMap::new();
+        self.count(subject, -1, &mut moved)?;
+        change(self)?;
+        self.count(subject, 1, &mut moved)?;
+        let sql = "UPDATE watchlist SET active = active + ?2 WHERE key = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        for (watchlist, moved) in moved.into_iter().filter(|(_, moved)| *moved != 0) {
+            statement.execute([watchlist, moved])?;
+        }
+        Ok(())
+    }
+
+    fn count(&self, subject: SubjectKey, sign: i64, into: &mut BTreeMap<i64, i64>) -> Result<(), StoreError> {
+        let sql = "SELECT e.watchlist, count(*) FROM entry e JOIN watchlist w ON w.key = e.watchlist \
+                   JOIN encounter c ON c.subject = e.subject AND c.model = w.model \
+                   WHERE e.subject = ?1 AND e.state = 0 GROUP BY e.watchlist";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([subject.0])?;
+        while let Some(row) = rows.next()? {
+            *into.entry(row.get(0)?).or_default() += sign * row.get::<_, i64>(1)?;
+        }
+        Ok(())
+    }
+
+    /// What the search must learn of a subject: on which watchlists each of its encounters now stands.
+    pub(crate) fn lists_of(&self, subject: SubjectId) -> Result<Vec<Delta>, StoreError> {
+        let references = read::references_of(self.connection, subject)?;
+        let delta =
+            |r: read::StoredReference| Delta::Lists { key: r.key, model: r.sample.model, lists: r.lists };
+        Ok(references.into_iter().map(delta).collect())
+    }
+
+    /// The watchlists on which a subject is active.
+    pub(crate) fn active_entries(&self, subject: SubjectKey) -> Result<Vec<WatchlistId>, StoreError> {
+        let sql = "SELECT w.id FROM entry e JOIN watchlist w ON w.key = e.watchlist \
+                   WHERE e.subject = ?1 AND e.state = 0";
+        self.watchlists(sql, params![subject.0])
+    }
+
+    /// The watchlists of one model on which a subject is active.
+    pub(crate) fn active_lists(
+        &self,
+        subject: SubjectKey,
+        model: &ModelId,
+    ) -> Result<Vec<WatchlistId>, StoreError> {
+        let sql = "SELECT w.id FROM entry e JOIN watchlist w ON w.key = e.watchlist JOIN model m ON m.key = w.model \
+                   WHERE e.subject = ?1 AND e.state = 0 AND m.name = ?2";
+        self.watchlists(sql, params![subject.0, model.as_str()])
+    }
+
+    fn watchlists(&self, sql: &str, of: &[&dyn ToSql]) -> Result<Vec<WatchlistId>, StoreError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(of)?;
+        let mut lists = Vec::new();
+        while let Some(row) = rows.next()? {
+            lists.push(WatchlistId::from_bytes(codec::id(row, 0, "a watchlist's id")?));
+        }
+        Ok(lists)
+    }
+}

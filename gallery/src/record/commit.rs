@@ -1,0 +1,278 @@
+//! The thread that commits: many changes share a transaction and a sync; their events reach the log before the
+//! search learns of them and before anyone hears that they are done.
+
+use super::{StoreError, WriteError, answer, change::Change, read};
+use crate::{
+    ambient::Ambient,
+    authority::Actor,
+    event::{Event, What},
+    generation::{Current, Delta},
+    id::RecordSequence,
+    idempotency::{Idempotency, KEPT_HOURS},
+    timestamp::Timestamp,
+};
+use audit::{
+    log::{AppendError, Log},
+    receipt::Receipt,
+    segment::Leaf,
+};
+use rusqlite::Connection;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender},
+    },
+    time::Duration,
+};
+
+/// Changes that one transaction may hold.
+const GROUP_LIMIT: usize = 256;
+/// How soon to try again what could not be done.
+const TRY_AGAIN: Duration = Duration::from_millis(200);
+
+/// What a change leaves for the log, the search and the answer under its key.
+pub(super) struct Effect {
+    pub(super) what: What,
+    pub(super) deltas: Vec<Delta>,
+    pub(super) answer: Option<Vec<u8>>,
+}
+
+/// `Err` means that the change was refused by its own rules, and why is known to its caller.
+pub(super) type Work = Box<dyn FnOnce(&Change<'_>) -> Result<Effect, ()> + Send>;
+pub(super) type Reply = SyncSender<Result<Option<Receipt>, WriteError>>;
+
+pub(super) struct Job {
+    pub(super) actor: Actor,
+    pub(super) key: Option<(String, Idempotency)>,
+    pub(super) work: Work,
+    pub(super) reply: Reply,
+}
+
+pub(super) enum Message {
+    Job(Job),
+    Close,
+}
+
+/// A committed change whose event is on its way into the log.
+pub(super) struct Pending {
+    leaf: Leaf,
+    deltas: Vec<Delta>,
+    keyed: bool,
+    reply: Option<Reply>,
+}
+
+pub(super) struct Committer {
+    pub(super) connection: Connection,
+    pub(super) sequence: RecordSequence,
+    pub(super) log: Arc<Log>,
+    pub(super) current: Arc<Current>,
+    pub(super) ambient: Ambient,
+    /// Committed, but the log would not take the events: nothing else is changed before it does.
+    pub(super) unlogged: Vec<Pending>,
+    /// Logged, but the outbox still holds the events.
+    pub(super) unsettled: Vec<(RecordSequence, Receipt)>,
+    /// Is anything unlogged?
+    pub(super) behind: Arc<AtomicBool>,
+}
+
+impl Committer {
+    pub(super) fn run(&mut self, receiver: &Receiver<Message>) {
+        let mut open = true;
+        while open {
+            let Ok(message) = self.next(receiver) else { return };
+            let mut jobs = Vec::new();
+            match message {
+                Some(Message::Job(job)) => jobs.push(job),
+                Some(Message::Close) => open = false,
+                None => (),
+            }
+            while (1..GROUP_LIMIT).contains(&jobs.len()) && open {
+                match receiver.try_recv() {
+                    Ok(Message::Job(job)) => jobs.push(job),
+                    Ok(Message::Close) => open = false,
+                    Err(_) => break,
+                }
+            }
+            if self.group(jobs).is_err() {
+                return; // whoever waits or comes now sees the closed channel
+            }
+        }
+        let _ = self.settle(); // if it fails, the next start does it
+    }
+
+    /// The next message; `None` when it is time to try again what could not be done. `Err` when the store is
+    /// poisoned.
+    fn next(&mut self, receiver: &Receiver<Message>) -> Result<Option<Message>, ()> {
+        if let Ok(message) = receiver.try_recv() {
+            return Ok(Some(message));
+        }
+        self.settle()?; // nobody waits
+        if self.unlogged.is_empty() && self.unsettled.is_empty() {
+            return Ok(Some(receiver.recv().unwrap_or(Message::Close)));
+        }
+        match receiver.recv_timeout(TRY_AGAIN) {
+            Ok(message) => Ok(Some(message)),
+            Err(RecvTimeoutError::Timeout) => Ok(None),
+            Err(RecvTimeoutError::Disconnected) => Ok(Some(Message::Close)),
+        }
+    }
+
+    /// One group commit. `Err` when the store is poisoned.
+    fn group(&mut self, jobs: Vec<Job>) -> Result<(), ()> {
+        if let Err(error) = self.log_and_publish()? {
+            jobs.iter().for_each(|job| refuse(&job.reply, error.clone().into()));
+            return Ok(());
+        }
+        if jobs.is_empty() {
+            return Ok(());
+        }
+        self.unlogged = self.commit(jobs)?;
+        // On failure the callers have been told; it is tried again soon.
+        let _ = self.log_and_publish()?;
+        Ok(())
+    }
+
+    /// Applies the jobs in one transaction; what is to be logged of them. `Err` when the store is poisoned.
+    fn commit(&mut self, jobs: Vec<Job>) -> Result<Vec<Pending>, ()> {
+        let now = self.ambient.clock.now();
+        let before = self.sequence;
+        let mut done = Vec::with_capacity(jobs.len());
+        let mut refused = Vec::new();
+        let mut failure = self.begin(now).err();
+        for job in jobs {
+            if failure.is_some() {
+                refused.push(job.reply);
+                continue;
+            }
+            match self.apply(job.actor, job.key, job.work, now) {
+                Ok(Some(pending)) => done.push(Pending { reply: Some(job.reply), ..pending }),
+                Ok(None) => drop(job.reply.send(Ok(None))),
+                Err(error) => {
+                    failure = Some(error);
+                    refused.push(job.reply);
+                }
+            }
+        }
+        if failure.is_none() {
+            failure = self.connection.execute_batch("COMMIT").map_err(StoreError::from).err();
+        }
+        let Some(error) = failure else {
+            self.unsettled.clear(); // the transaction settled them
+            return Ok(done);
+        };
+        let undone = self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
+        self.sequence = before;
+        let passing = error.passing() && undone;
+        let mut cause = Some(error);
+        for reply in done.into_iter().filter_map(|pending| pending.reply).chain(refused) {
+            let again = if passing { WriteError::Undone } else { WriteError::Poisoned };
+            refuse(&reply, cause.take().map_or(again, WriteError::Store));
+        }
+        // For want of room or of the lock, the transaction is undone; after any other failure what is on disk
+        // is not known before a restart.
+        if passing { Ok(Vec::new()) } else { Err(()) }
+    }
+
+    fn begin(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.connection.execute_batch("BEGIN IMMEDIATE")?;
+        for (sequence, receipt) in &self.unsettled {
+            answer::settle(&self.connection, *sequence, receipt)?;
+        }
+        let day = KEPT_HOURS * 3_600_000;
+        Timestamp::from_unix_ms(now.unix_ms() - day)
+            .map_or(Ok(()), |old| answer::forget(&self.connection, old))
+    }
+
+    fn apply(
+        &mut self,
+        actor: Actor,
+        key: Option<(String, Idempotency)>,
+        work: Work,
+        now: Timestamp,
+    ) -> Result<Option<Pending>, StoreError> {
+        let connection = &self.connection;
+        let (sequence, salt) = (self.sequence.next(), self.ambient.random());
+        connection.execute_batch("SAVEPOINT change")?;
+        let Ok(effect) = work(&Change { connection, now, salt, ambient: &self.ambient }) else {
+            if connection.is_autocommit() {
+                // For want of room SQLite undoes the whole transaction, not one statement.
+                return Err(StoreError::Full);
+            }
+            connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
+            return Ok(None);
+        };
+        let payload = Event { at: now, actor, sequence: Some(sequence), what: effect.what }.payload();
+        answer::put_outbox(connection, sequence, &salt, &payload)?;
+        let keyed = key.is_some();
+        if let (Some((caller, with)), Some(outcome)) = (key, effect.answer) {
+            answer::insert(connection, &caller, &with, &outcome, sequence, now)?;
+        }
+        connection.execute_batch("RELEASE change")?;
+        self.sequence = sequence;
+        let leaf = Leaf { tag: sequence.0, salt, payload };
+        Ok(Some(Pending { leaf, deltas: effect.deltas, keyed, reply: None }))
+    }
+
+    /// Takes committed events into the log, then tells the search, then the callers. The outer `Err` when the
+    /// store is poisoned, the inner when the log does not take them.
+    fn log_and_publish(&mut self) -> Result<Result<(), AppendError>, ()> {
+        if self.unlogged.is_empty() {
+            return Ok(Ok(()));
+        }
+        let leaves = self.unlogged.iter().map(|pending| pending.leaf.clone()).collect();
+        let receipts = match self.log.append(leaves) {
+            Ok(receipts) => receipts,
+            Err(error) => {
+                self.behind.store(true, Ordering::Release);
+                let waiting = self.unlogged.iter_mut().filter_map(|pending| pending.reply.take());
+                waiting.for_each(|reply| refuse(&reply, error.clone().into()));
+                return Ok(Err(error));
+            }
+        };
+        let mut pending = std::mem::take(&mut self.unlogged);
+        let settled = pending.iter().zip(&receipts);
+        self.unsettled.extend(settled.map(|(pending, receipt)| (RecordSequence(pending.leaf.tag), *receipt)));
+        let deltas = pending.iter_mut().flat_map(|pending| std::mem::take(&mut pending.deltas)).collect();
+        let counted = read::counted(&self.connection)
+            .and_then(|expected| Ok((expected, read::next_expiry(&self.connection)?)));
+        // If the store cannot even be read, the search keeps the counts it has, and its answers will say
+        // that they are incomplete.
+        self.current.publish(self.sequence, deltas, counted.ok());
+        let settled = if pending.iter().any(|pending| pending.keyed) { self.settle() } else { Ok(()) };
+        self.behind.store(false, Ordering::Release);
+        for (pending, receipt) in pending.into_iter().zip(receipts) {
+            if let Some(reply) = pending.reply {
+                let _ = reply.send(Ok(Some(receipt)));
+            }
+        }
+        settled.map(Ok)
+    }
+
+    /// Clears the outbox of what the log holds; for want of room it is tried again later. `Err` when the store
+    /// is poisoned.
+    fn settle(&mut self) -> Result<(), ()> {
+        if self.unsettled.is_empty() {
+            return Ok(());
+        }
+        let settled = (|| {
+            self.connection.execute_batch("BEGIN IMMEDIATE")?;
+            for (sequence, receipt) in &self.unsettled {
+                answer::settle(&self.connection, *sequence, receipt)?;
+            }
+            self.connection.execute_batch("COMMIT")?;
+            Ok::<(), StoreError>(())
+        })();
+        let Err(error) = settled else {
+            self.unsettled.clear();
+            return Ok(());
+        };
+        let undone = self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
+        if error.passing() && undone { Ok(()) } else { Err(()) }
+    }
+}
+
+/// Whoever stopped waiting need not be told.
+fn refuse(reply: &Reply, error: WriteError) {
+    let _ = reply.send(Err(error));
+}

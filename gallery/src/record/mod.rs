@@ -1,0 +1,171 @@
+//! The store: an embedded SQLite database, the source of truth. SQL stands only in this folder.
+
+mod answer;
+pub(crate) mod change;
+mod codec;
+mod commit;
+pub(crate) mod read;
+pub mod recover;
+pub(crate) mod writer;
+
+use audit::log::AppendError;
+use rusqlite::{Connection, OpenFlags};
+use std::{
+    path::{Path, PathBuf},
+    sync::{Condvar, Mutex, PoisonError},
+};
+
+/// The database's file name in a data folder.
+pub const FILE_NAME: &str = "limen.db";
+
+/// Why the store does not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full.
+    #[error("the disk is full")]
+    Full,
+    /// Another process holds the store's lock.
+    #[error("another process holds the store's lock")]
+    Locked,
+    /// SQLite says why.
+    #[error("the store failed: {0}")]
+    Sql(rusqlite::Error),
+    /// A record is not what was written.
+    #[error("the store is damaged: {0}; restore a backup")]
+    Damaged(String),
+}
+
+impl StoreError {
+    /// May the same succeed later, without a restart?
+    pub(crate) fn passing(&self) -> bool {
+        matches!(self, Self::Full | Self::Locked)
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DiskFull) => Self::Full,
+            Some(rusqlite::ErrorCode::DatabaseBusy) => Self::Locked,
+            _ => Self::Sql(error),
+        }
+    }
+}
+
+/// Why a change was not made, or not known to be made.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Too many wait already.
+    #[error("too many changes are waiting")]
+    Busy,
+    /// The store did not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It shared a transaction with a change that the store did not take.
+    #[error("the store could not take the change now")]
+    Undone,
+    /// The log did not take its event: the change stands, and its event is appended as soon as possible.
+    #[error(transparent)]
+    Log(#[from] AppendError),
+    /// The writer has stopped after a failed sync.
+    #[error("the store is poisoned by a failed commit; restart the node")]
+    Poisoned,
+}
+
+/// One consistent state of the record, to be read.
+pub(crate) type Reading = Connection;
+
+/// Connections that may read at a time; further readers wait.
+const READERS: usize = 16;
+
+/// Read connections to the store. Writing goes through [`writer::Writer`] alone.
+#[derive(Debug)]
+pub(crate) struct Store {
+    path: PathBuf,
+    places: Mutex<Places>,
+    freed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Places {
+    taken: usize,
+    idle: Vec<Connection>,
+}
+
+impl Store {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, places: Mutex::default(), freed: Condvar::new() }
+    }
+
+    /// Reads one consistent state of the record.
+    pub(crate) fn read<T, E: From<StoreError>>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut place = self.take();
+        let mut connection = match place.connection.take() {
+            Some(connection) => connection,
+            None => open_for_reading(&self.path).map_err(|error| E::from(error.into()))?,
+        };
+        let transaction = connection.transaction().map_err(|error| E::from(error.into()))?;
+        let result = read(&transaction);
+        // Nothing was written: ending it cannot lose anything.
+        let ended = transaction.finish();
+        place.connection = ended.is_ok().then_some(connection);
+        result
+    }
+
+    fn take(&self) -> Place<'_> {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |places: &mut Places| places.taken == READERS;
+        let mut places = self.freed.wait_while(places, full).unwrap_or_else(PoisonError::into_inner);
+        places.taken += 1;
+        Place { store: self, connection: places.idle.pop() }
+    }
+}
+
+/// A reader's place, given back when it is dropped.
+struct Place<'a> {
+    store: &'a Store,
+    connection: Option<Connection>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut places = self.store.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.taken -= 1;
+        places.idle.extend(self.connection.take());
+        self.store.freed.notify_one();
+    }
+}
+
+fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// The writing connection. With `create`, a database that is not there is made.
+pub(crate) fn open_for_writing(path: &Path, create: bool) -> Result<Connection, StoreError> {
+    let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    if create {
+        flags |= OpenFlags::SQLITE_OPEN_CREATE;
+    }
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.set_prepared_statement_cache_capacity(128);
+    // Before the first table: a template of 512 f32 and its row fill an eighth of a page.
+    connection.pragma_update(None, "page_size", 16_384)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "secure_delete", "ON")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    let first = refinery::Migration::unapplied("V1__first", include_str!("migrations/V1__first.sql"))
+        .map_err(|error| StoreError::Damaged(error.to_string()))?;
+    refinery::Runner::new(&[first])
+        .run(&mut connection)
+        .map_err(|error| StoreError::Damaged(format!("its schema: {error}")))?;
+    Ok(connection)
+}

@@ -1,0 +1,119 @@
+//! The handle by which verbs change the record, and its queue.
+
+use super::{
+    WriteError,
+    change::{Change, Done},
+    commit::{Committer, Effect, Job, Message, Work},
+};
+use crate::{
+    ambient::Ambient, authority::Actor, generation::Current, id::RecordSequence, idempotency::Claim,
+};
+use audit::{log::Log, receipt::Receipt};
+use rusqlite::Connection;
+use serde::Serialize;
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+/// Changes that may wait. One more is told to come back.
+const QUEUE_LIMIT: usize = 1024;
+
+/// The handle by which verbs change the record.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    sender: SyncSender<Message>,
+    behind: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(crate) fn start(
+        connection: Connection,
+        sequence: RecordSequence,
+        log: Arc<Log>,
+        current: Arc<Current>,
+        ambient: Ambient,
+    ) -> std::io::Result<Self> {
+        let (sender, receiver) = sync_channel(QUEUE_LIMIT);
+        let behind = Arc::new(AtomicBool::new(false));
+        let mut committer = Committer {
+            connection,
+            sequence,
+            log,
+            current,
+            ambient,
+            unlogged: Vec::new(),
+            unsettled: Vec::new(),
+            behind: Arc::clone(&behind),
+        };
+        let thread =
+            std::thread::Builder::new().name("record".to_owned()).spawn(move || committer.run(&receiver))?;
+        Ok(Self { sender, behind, thread: Some(thread) })
+    }
+
+    /// Has the thread ended, after a failed commit?
+    pub(crate) fn stopped(&self) -> bool {
+        self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Are there changes whose events the log has not taken?
+    pub(crate) fn behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
+    }
+
+    /// Makes a change and waits until it is durable in store and log and the search knows of it.
+    pub(crate) fn write<T, E>(
+        &self,
+        actor: Actor,
+        claim: Option<&Claim>,
+        work: impl FnOnce(&Change<'_>) -> Result<Done<T>, E> + Send + 'static,
+    ) -> Result<(T, Receipt), E>
+    where
+        T: Serialize + Send + 'static,
+        E: From<WriteError> + Send + 'static,
+    {
+        let keyed = claim.is_some();
+        let outcome = Arc::new(Mutex::new(None));
+        let kept = Arc::clone(&outcome);
+        let keep = move |result| *kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        let work: Work = Box::new(move |change| match work(change) {
+            Ok(Done { outcome, what, deltas }) => {
+                let answer = keyed.then(|| serde_json::to_vec(&outcome).expect("outcomes have text keys"));
+                keep(Ok(outcome));
+                Ok(Effect { what, deltas, answer })
+            }
+            Err(refusal) => {
+                keep(Err(refusal));
+                Err(())
+            }
+        });
+        let key = claim.map(|claim| (claim.caller.clone(), claim.with.clone()));
+        let (reply, answer) = sync_channel(1);
+        self.sender.try_send(Message::Job(Job { actor, key, work, reply })).map_err(|error| match error {
+            TrySendError::Full(_) => E::from(WriteError::Busy),
+            TrySendError::Disconnected(_) => E::from(WriteError::Poisoned),
+        })?;
+        let receipt = answer.recv().map_err(|_| E::from(WriteError::Poisoned))?.map_err(E::from)?;
+        let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (outcome, receipt) {
+            (Some(Ok(outcome)), Some(receipt)) => Ok((outcome, receipt)),
+            (Some(Err(refusal)), _) => Err(refusal),
+            _ => Err(E::from(WriteError::Poisoned)),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // What waits is still written; if the thread has stopped already, there is nothing to end.
+        let _ = self.sender.send(Message::Close);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

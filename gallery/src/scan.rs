@@ -1,0 +1,159 @@
+//! The middle of a lookup: many prepared ones share one pass over the references.
+
+use crate::{
+    authority::{Lookup, Permit},
+    decision::{Certificate, Searched},
+    gallery::Gallery,
+    generation::{Piece, Snapshot},
+    id::{EncounterKey, LookupId, SubjectId, WatchlistId},
+    idempotency::Claim,
+    timestamp::Timestamp,
+};
+use matcher::{
+    candidate::{CandidateList, Hit},
+    filter::SlotFilter,
+    index::oracle::{self, Found, Query},
+    rows::Slot,
+    score::Threshold,
+    template::Probe,
+};
+use std::sync::Arc;
+
+/// A lookup that may be made, ready to be searched.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(crate) id: LookupId,
+    pub(crate) permit: Permit<Lookup>,
+    pub(crate) thresholds: Vec<Threshold>,
+    pub(crate) probe: Probe,
+    pub(crate) features: Vec<f32>,
+    pub(crate) limit: u32,
+    pub(crate) claim: Option<Claim>,
+}
+
+/// A lookup that has been searched.
+#[derive(Debug)]
+pub struct Concluding {
+    pub(crate) prepared: Box<Prepared>,
+    pub(crate) list: CandidateList<SubjectId>,
+    /// For each candidate of the list, the watchlists whose threshold it reaches and its encounter.
+    pub(crate) places: Vec<(EncounterKey, Vec<WatchlistId>)>,
+    pub(crate) certificate: Certificate,
+}
+
+/// Searches for all of them at once, in what is searched now: everything acknowledged before this call.
+pub fn search_batch(gallery: &Gallery, batch: Vec<Box<Prepared>>) -> Vec<Concluding> {
+    let snapshot = gallery.current.load();
+    let found = scan(gallery, &snapshot, &batch);
+    let searched_at = gallery.ambient.clock.now();
+    batch
+        .into_iter()
+        .zip(found)
+        .map(|(prepared, found)| evaluate(&snapshot, prepared, &found, searched_at))
+        .collect()
+}
+
+/// What a scan brought, and how many references it was asked to compare.
+#[derive(Clone, Default)]
+struct Scanned {
+    found: Found,
+    asked: u64,
+}
+
+/// One pass over the references of each model that is asked for.
+fn scan(gallery: &Gallery, snapshot: &Snapshot, batch: &[Box<Prepared>]) -> Vec<Scanned> {
+    let mut found = vec![Scanned::default(); batch.len()];
+    let mut open: Vec<usize> = (0..batch.len()).collect();
+    while let Some(&first) = open.first() {
+        let model = batch[first].probe.model();
+        let (together, rest) = open.into_iter().partition(|&at| batch[at].probe.model() == model);
+        open = rest;
+        let together: Vec<usize> = together;
+        let pieces = snapshot.pieces(model);
+        let segments: Vec<_> = pieces.iter().map(|piece| piece.segment()).collect();
+        let queries: Vec<_> = together.iter().map(|&at| query(pieces, &batch[at])).collect();
+        let answers = oracle::search(&gallery.pool, gallery.kernel, &segments, &queries);
+        for ((at, found_here), query) in together.into_iter().zip(answers).zip(&queries) {
+            let asked = query.filters.iter().map(SlotFilter::count).sum();
+            found[at] = Scanned { found: found_here, asked };
+        }
+    }
+    found
+}
+
+fn query<'a>(pieces: &[Arc<Piece>], prepared: &'a Prepared) -> Query<'a> {
+    let filter = |piece: &Arc<Piece>| {
+        let mut filter = SlotFilter::default();
+        let lists = prepared.permit.watchlists().iter();
+        lists.filter_map(|list| piece.on_list(list.id)).for_each(|list| filter.unite(list));
+        filter
+    };
+    let thresholds = prepared.thresholds.iter().copied();
+    let threshold = thresholds.reduce(Threshold::looser).expect("a lookup names a watchlist");
+    Query { probe: &prepared.probe, threshold, filters: pieces.iter().map(filter).collect() }
+}
+
+/// Hits become candidates, and what was searched becomes a certificate.
+fn evaluate(
+    snapshot: &Snapshot,
+    prepared: Box<Prepared>,
+    scanned: &Scanned,
+    searched_at: Timestamp,
+) -> Concluding {
+    let pieces = snapshot.pieces(prepared.probe.model());
+    let reached = |hit: &Hit| {
+        let (piece, row, subject, key) = locate(pieces, hit.slot)?;
+        let lists = prepared.permit.watchlists().iter().zip(&prepared.thresholds);
+        let reaches = lists.filter(|(list, threshold)| {
+            threshold.admits(hit.score) && piece.on_list(list.id).is_some_and(|filter| filter.contains(row))
+        });
+        let lists: Vec<WatchlistId> = reaches.map(|(list, _)| list.id).collect();
+        (!lists.is_empty()).then_some((subject, key, lists))
+    };
+    let hits = scanned.found.hits.iter().filter_map(|hit| Some((reached(hit)?.0, *hit)));
+    let list = CandidateList::fuse(hits, prepared.limit as usize);
+    let best = list.candidates().iter().filter_map(|candidate| reached(&candidate.best));
+    let places = best.map(|(_, key, lists)| (key, lists)).collect();
+    let certificate = certificate(snapshot, pieces, &prepared, scanned, searched_at);
+    Concluding { prepared, list, places, certificate }
+}
+
+fn locate(pieces: &[Arc<Piece>], slot: Slot) -> Option<(&Arc<Piece>, usize, SubjectId, EncounterKey)> {
+    let after = pieces.partition_point(|piece| piece.segment().first <= slot);
+    let piece = &pieces[after.checked_sub(1)?];
+    let (row, subject, key) = piece.reference(slot)?;
+    Some((piece, row, subject, key))
+}
+
+fn certificate(
+    snapshot: &Snapshot,
+    pieces: &[Arc<Piece>],
+    prepared: &Prepared,
+    scanned: &Scanned,
+    searched_at: Timestamp,
+) -> Certificate {
+    let lists = prepared.permit.watchlists().iter().zip(&prepared.thresholds);
+    let watchlists: Vec<Searched> = lists
+        .map(|(list, threshold)| {
+            let on_list =
+                pieces.iter().filter_map(|piece| piece.on_list(list.id)).map(SlotFilter::count).sum();
+            Searched {
+                watchlist: list.id,
+                threshold: threshold.value(),
+                // What the scan did not see through was not compared.
+                compared: if scanned.found.compared == scanned.asked { on_list } else { 0 },
+                expected: snapshot.expected.get(&list.id).copied().unwrap_or(0),
+            }
+        })
+        .collect();
+    Certificate {
+        model: prepared.probe.model().clone(),
+        compared: watchlists.iter().map(|searched| searched.compared).sum(),
+        expected: watchlists.iter().map(|searched| searched.expected).sum(),
+        exhaustive: true,
+        generation: Some(snapshot.generation),
+        as_of: snapshot.as_of,
+        searched_at,
+        watchlists,
+    }
+}

@@ -1,0 +1,123 @@
+//! How a gallery is: how much it holds, whether it is whole, whether it can answer.
+
+use crate::{
+    gallery::{Gallery, LOG_FOLDER},
+    id::{GenerationId, RecordSequence, SubjectId, WatchlistId},
+    law::OwnReference,
+    record::{StoreError, WriteError, read, recover::RecoverError},
+};
+use audit::{
+    hash::Hash,
+    log::AppendError,
+    storage::Disk,
+    verify::{self, VerifyError},
+};
+
+/// How much is on record and in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Subjects that are not retired.
+    pub subjects: u64,
+    /// Subjects that are retired.
+    pub retired: u64,
+    /// Encounters of both.
+    pub encounters: u64,
+    /// Up to which event.
+    pub as_of: RecordSequence,
+    /// Which build of what is searched.
+    pub generation: GenerationId,
+    /// Active references of each watchlist.
+    pub active: Vec<(WatchlistId, u64)>,
+    /// Bytes of memory that what is searched takes.
+    pub memory_bytes: usize,
+    /// Bytes of an unfinished batch that were cut off the audit log when it was opened.
+    pub log_cut_bytes: u64,
+    /// Leaves of the audit log.
+    pub log_size: u64,
+    /// Root of the audit log's tree.
+    pub log_root: Hash,
+}
+
+impl Gallery {
+    /// How much is on record and in memory.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn status(&self) -> Result<Status, StoreError> {
+        let [subjects, retired, encounters] = self.store.read(read::totals)?;
+        let snapshot = self.current.load();
+        let head = self.log.head();
+        let mut active: Vec<_> = snapshot.expected.iter().map(|(id, count)| (*id, *count)).collect();
+        active.sort_unstable();
+        Ok(Status {
+            subjects,
+            retired,
+            encounters,
+            as_of: snapshot.as_of,
+            generation: snapshot.generation,
+            active,
+            memory_bytes: snapshot.pieces.values().flatten().map(|piece| piece.bytes()).sum(),
+            log_cut_bytes: self.log.cut_bytes(),
+            log_size: head.tree.size(),
+            log_root: head.tree.root(),
+        })
+    }
+
+    /// The owner's reference of a subject, for the administrator's own comparisons; it is not logged.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn reference_of(&self, subject: SubjectId) -> Result<Option<OwnReference>, StoreError> {
+        self.store.read(|store| read::reference_of(store, subject))
+    }
+
+    /// Reads all encounters and the whole log and checks each against its checksums and against the
+    /// other: every event of the record has its leaf, in order.
+    ///
+    /// # Errors
+    /// When something is not what was written.
+    pub fn check(&self) -> Result<(), RecoverError> {
+        self.store.read(|store| {
+            read::integrity(store)?;
+            read::each_encounter(store, |_| Ok(()))
+        })?;
+        let mut next = 1;
+        let mut gap = None;
+        let log = Disk::open(&self.folder.join(LOG_FOLDER)).map_err(VerifyError::Io)?;
+        let head = verify::verify(&log, |_, leaf| {
+            if leaf.tag == next {
+                next += 1;
+            } else if leaf.tag != 0 {
+                gap.get_or_insert(leaf.tag);
+            }
+        })?;
+        let store = self.store.read(read::sequence)?.0;
+        match gap {
+            Some(tag) => Err(RecoverError::LogBehind { log: next - 1, store: tag }),
+            None if head.last_tag > store => Err(RecoverError::StoreBehind { log: head.last_tag, store }),
+            None if head.last_tag < store => Err(RecoverError::LogBehind { log: head.last_tag, store }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Gallery {
+    /// Which build is searched, and up to which event; an error when the record or the log cannot be
+    /// written any more.
+    ///
+    /// # Errors
+    /// When the node is at fault.
+    pub fn ready(&self) -> Result<(GenerationId, RecordSequence), WriteError> {
+        if self.writer.stopped() {
+            return Err(WriteError::Poisoned);
+        }
+        if self.log.poisoned() {
+            return Err(AppendError::Poisoned.into());
+        }
+        if self.writer.behind() {
+            return Err(AppendError::Unwritten("events of the record wait for it".to_owned()).into());
+        }
+        let snapshot = self.current.load();
+        Ok((snapshot.generation, snapshot.as_of))
+    }
+}

@@ -1,0 +1,175 @@
+//! Verification: does the probe resemble this one subject?
+//!
+//! The subject's references are read from the record itself, so the answer is as of its last event.
+
+use crate::{
+    authority::{self, Caller, Ground, Verify},
+    decision::{Certificate, Decision, Reason, Searched, VerificationAnswer},
+    event::{ProbeDigest, What, salted_digest},
+    expire,
+    gallery::{Asked, Gallery, Turn},
+    id::{EncounterId, SubjectId, VerificationId, WatchlistId},
+    idempotency::Idempotency,
+    law::Category,
+    lookup::{self, LookupError},
+    record::{StoreError, read},
+    subject::{EntryState, RawFeatures},
+};
+use audit::receipt::Receipt;
+use matcher::{
+    rows::Rows,
+    score::{Score, Threshold},
+    template::{ModelId, ModelProfile, Probe, Template},
+};
+
+/// What a caller asks.
+#[derive(Clone, Debug)]
+pub struct VerificationRequest {
+    /// The watchlist under which the comparison is made.
+    pub watchlist: WatchlistId,
+    /// Who the person may be.
+    pub subject: SubjectId,
+    /// Why.
+    pub ground: Ground,
+    /// With what.
+    pub probe: RawFeatures,
+    /// A stricter threshold than the watchlist's own.
+    pub threshold: Option<Threshold>,
+}
+
+/// Why a verification is not answered.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The subject is unknown, or not on this watchlist: the two look the same.
+    #[error("the subject is unknown or not searched on this watchlist")]
+    Subject,
+    /// As with a lookup on this one watchlist.
+    #[error(transparent)]
+    Lookup(#[from] LookupError),
+}
+
+impl From<StoreError> for VerifyError {
+    fn from(error: StoreError) -> Self {
+        Self::Lookup(error.into())
+    }
+}
+
+/// Compares the probe with each reference of the subject.
+///
+/// # Errors
+/// When the caller may not, the request is malformed, or the node cannot.
+pub fn verify(
+    gallery: &Gallery,
+    caller: &Caller,
+    request: VerificationRequest,
+    idempotency: Option<Idempotency>,
+) -> Result<(VerificationAnswer, Receipt), VerifyError> {
+    expire::due(gallery).map_err(LookupError::from)?;
+    let snapshot = gallery.current.load();
+    let VerificationRequest { watchlist, subject, ground, probe, threshold } = request;
+    let asked = Asked { watchlists: &[watchlist], subject: Some(subject), ground: Some(&ground) };
+    let permit =
+        authority::permit_search::<Verify>(caller, &snapshot.catalogue, &[watchlist], ground.clone());
+    let permit = gallery.logged(caller, asked, permit).map_err(LookupError::from)?;
+    let claim = match gallery.turn(caller, idempotency).map_err(LookupError::from)? {
+        Turn::Again(answer, receipt) => return Ok((answer, receipt)),
+        Turn::First(claim) => claim,
+    };
+    let policy = &permit.watchlists()[0].policy;
+    let threshold = lookup::threshold(0, policy, &probe.model, threshold)?;
+    let unknown_model = || LookupError::Model { index: 0, expected: policy.model.clone() };
+    let profile = snapshot.models.get(&probe.model).ok_or_else(unknown_model)?;
+    let template = profile.template(&probe.features).map_err(LookupError::from)?;
+    let Some(comparison) = compare(gallery, profile, &template, subject, watchlist)? else {
+        gallery.missed::<Verify>(caller, asked).map_err(LookupError::from)?;
+        return Err(VerifyError::Subject);
+    };
+    let answer = answer(gallery, subject, watchlist, threshold, probe.model.clone(), comparison);
+    let actor = permit.actor().clone();
+    let event = move |salt: &[u8; 32], answer: &VerificationAnswer| {
+        let salted_sha256 = salted_digest(salt, &probe.features).to_string();
+        What::Verify {
+            ground,
+            probe: ProbeDigest { model: probe.model, salted_sha256 },
+            answer: answer.clone(),
+        }
+    };
+    let claim = claim.filter(|_| answer.decision != Decision::Inconclusive);
+    Ok(gallery.answer(actor, claim.as_ref(), answer, event).map_err(LookupError::from)?)
+}
+
+fn answer(
+    gallery: &Gallery,
+    subject: SubjectId,
+    watchlist: WatchlistId,
+    threshold: Threshold,
+    model: ModelId,
+    Comparison { best: (score, encounter), category, compared, expected, as_of }: Comparison,
+) -> VerificationAnswer {
+    let searched = Searched { watchlist, threshold: threshold.value(), compared, expected };
+    let (decision, reason) = match threshold.admits(score) {
+        true => (Decision::Hit, None),
+        false if compared == expected => (Decision::NoHit, None),
+        false => (Decision::Inconclusive, Some(Reason::Incomplete)),
+    };
+    VerificationAnswer {
+        verification: VerificationId::mint(&gallery.ambient),
+        decision,
+        reason,
+        subject,
+        encounter,
+        score: score.value(),
+        category,
+        certificate: Certificate {
+            model,
+            compared,
+            expected,
+            exhaustive: true,
+            generation: None,
+            as_of,
+            searched_at: gallery.ambient.clock.now(),
+            watchlists: vec![searched],
+        },
+    }
+}
+
+struct Comparison {
+    best: (Score, EncounterId),
+    category: Category,
+    compared: u64,
+    expected: u64,
+    as_of: crate::id::RecordSequence,
+}
+
+/// `None` when the subject is unknown, not active on the watchlist, or has no reference of its model.
+fn compare(
+    gallery: &Gallery,
+    profile: &ModelProfile,
+    probe: &Template,
+    subject: SubjectId,
+    watchlist: WatchlistId,
+) -> Result<Option<Comparison>, StoreError> {
+    gallery.store.read(|store| {
+        let Some((category, EntryState::Active)) = read::entry(store, subject, watchlist)? else {
+            return Ok(None);
+        };
+        let as_of = read::sequence(store)?;
+        let mut rows = Rows::new(profile.id().clone(), profile.dimension());
+        let mut encounters = Vec::new();
+        for reference in read::references_of(store, subject)? {
+            if reference.sample.model != *profile.id() {
+                continue;
+            }
+            let bad =
+                |_| StoreError::Damaged(format!("encounter {} is not a template of its model", reference.id));
+            rows.push(&profile.template(&reference.sample.features).map_err(bad)?);
+            encounters.push(reference.id);
+        }
+        let mut scores = vec![0.0; rows.len()];
+        gallery.kernel.scores(Probe::new(probe).blocks(), rows.blocks(0, rows.len()), &mut scores);
+        let scores = scores.into_iter().map(|s| Score::new(s).expect("the score of two templates is finite"));
+        let best = scores.zip(encounters).max_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
+        let (compared, expected) = (rows.len() as u64, read::count_of(store, subject, watchlist)?);
+        Ok(best.map(|best| Comparison { best, category, compared, expected, as_of }))
+    })
+}

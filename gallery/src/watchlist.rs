@@ -1,0 +1,86 @@
+//! Lawful selections of the gallery.
+
+use crate::{
+    id::WatchlistId,
+    law::{Category, HandlingCode, LegalBasis, Nation, Purpose, WatchlistName},
+    timestamp::Timestamp,
+};
+use matcher::{score::Threshold, template::ModelId};
+use std::collections::BTreeSet;
+
+/// What a watchlist's owner decides about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Unique within its owner.
+    pub name: WatchlistName,
+    /// For which purposes it may be searched.
+    pub purposes: BTreeSet<Purpose>,
+    /// Under which instruments it may be searched.
+    pub legal_bases: BTreeSet<LegalBasis>,
+    /// How its records may be used.
+    pub handling: HandlingCode,
+    /// Which categories of persons may stand on it.
+    pub categories: BTreeSet<Category>,
+    /// Whose templates it holds.
+    pub model: ModelId,
+    /// From which score on a reference is a candidate. A caller may be stricter, never looser.
+    pub threshold: Threshold,
+    /// For how many days after listing an entry may be searched.
+    pub retention_days: u32,
+}
+
+/// Why a policy is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// No purpose.
+    #[error("a watchlist serves at least one purpose")]
+    Purposes,
+    /// No legal basis.
+    #[error("a watchlist has at least one legal basis")]
+    LegalBases,
+    /// No category.
+    #[error("a watchlist allows at least one category")]
+    Categories,
+    /// Retention of nothing, or of more than a century.
+    #[error("retention is from 1 to 36500 days")]
+    Retention,
+}
+
+impl PolicyError {
+    /// The policy's field that is wrong.
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Purposes => "purposes",
+            Self::LegalBases => "legal_bases",
+            Self::Categories => "categories",
+            Self::Retention => "retention_days",
+        }
+    }
+}
+
+impl Policy {
+    /// # Errors
+    /// When something is missing or out of bounds.
+    pub fn check(&self) -> Result<(), PolicyError> {
+        let wrong = [
+            (self.purposes.is_empty(), PolicyError::Purposes),
+            (self.legal_bases.is_empty(), PolicyError::LegalBases),
+            (self.categories.is_empty(), PolicyError::Categories),
+            (!(1..=36_500).contains(&self.retention_days), PolicyError::Retention),
+        ];
+        wrong.into_iter().find(|(wrong, _)| *wrong).map_or(Ok(()), |(_, error)| Err(error))
+    }
+}
+
+/// A lawful selection of the gallery.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Watchlist {
+    /// Minted by Limen.
+    pub id: WatchlistId,
+    /// The nation whose list it is.
+    pub owner: Nation,
+    /// What the owner decided.
+    pub policy: Policy,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
