@@ -1,0 +1,29 @@
+//! Who calls: the only place where a request becomes a [`Caller`].
+
+use crate::{
+    node::Node,
+    problem::{Kind, Problem},
+};
+use axum::{
+    extract::FromRequestParts,
+    http::{header, request::Parts},
+};
+use gallery::authority::Caller;
+use std::sync::Arc;
+
+/// The caller whose bearer token came with the request.
+pub(crate) struct By(pub(crate) Caller);
+
+impl FromRequestParts<Arc<Node>> for By {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, node: &Arc<Node>) -> Result<Self, Problem> {
+        let bearer = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = bearer.and_then(|value| {
+            let (scheme, token) = value.split_once(' ')?;
+            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+        });
+        let unknown = || Problem::of(Kind::Unauthenticated, "Authorization", "no valid bearer token");
+        token.and_then(|token| node.caller(token)).map(Self).ok_or_else(unknown)
+    }
+}

@@ -1,0 +1,133 @@
+//! What can be set: a file, then the environment, then the command line. Each knob stands in
+//! `docs/configuration.md`.
+
+use anyhow::{Context, bail};
+use clap::Args;
+use serde::Deserialize;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// How to serve.
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    /// Configuration file (TOML).
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Data folder, made by `limen-index init`.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// Address to listen on; loopback only. Port 0 takes any free one and prints it.
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+}
+
+/// The server's settings.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Data folder.
+    pub(crate) folder: PathBuf,
+    /// Address to listen on.
+    pub(crate) listen: SocketAddr,
+    /// Token file; by default `tokens.json` in the data folder.
+    pub(crate) tokens: Option<PathBuf>,
+    /// Threads that scan; 0 takes every core.
+    pub(crate) scan_threads: usize,
+    /// Lookups that may wait for a scan.
+    pub(crate) lookup_queue: usize,
+    /// Longest request body.
+    pub(crate) body_limit_bytes: usize,
+    /// Connections at a time.
+    pub(crate) connection_limit: usize,
+    /// How long a client may take to send a request's head, and again its body.
+    pub(crate) receive_timeout_s: u64,
+    /// How long requests may take to finish after a signal to stop.
+    pub(crate) drain_timeout_s: u64,
+}
+
+impl Config {
+    /// The settings for a folder, all others by default.
+    pub(crate) fn of_folder(folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tokens: None,
+            scan_threads: 0,
+            lookup_queue: 1024,
+            body_limit_bytes: 1 << 20,
+            connection_limit: 1024,
+            receive_timeout_s: 10,
+            drain_timeout_s: 30,
+        }
+    }
+
+    /// Reads file, environment (`LIMEN_SERVE_…`) and command line.
+    pub(crate) fn load(args: &ServeArgs) -> anyhow::Result<Self> {
+        let base = Self::of_folder(Path::new("limen-data"));
+        let text = |path: &Path| path.to_str().map(str::to_owned).context("a path is not valid UTF-8");
+        let mut builder = config::Config::builder()
+            .set_default("folder", text(&base.folder)?)?
+            .set_default("listen", base.listen.to_string())?
+            .set_default("scan_threads", 0)?
+            .set_default("lookup_queue", base.lookup_queue as u64)?
+            .set_default("body_limit_bytes", base.body_limit_bytes as u64)?
+            .set_default("connection_limit", base.connection_limit as u64)?
+            .set_default("receive_timeout_s", base.receive_timeout_s)?
+            .set_default("drain_timeout_s", base.drain_timeout_s)?;
+        if let Some(path) = &args.config {
+            builder = builder.add_source(config::File::from(path.as_path()).format(config::FileFormat::Toml));
+        }
+        builder = builder
+            .add_source(
+                config::Environment::with_prefix("LIMEN_SERVE").prefix_separator("_").try_parsing(true),
+            )
+            .set_override_option("folder", args.folder.as_deref().map(text).transpose()?)?
+            .set_override_option("listen", args.listen.map(|listen| listen.to_string()))?;
+        let config: Self = builder.build()?.try_deserialize().context("the configuration is not valid")?;
+        config.check()
+    }
+
+    fn check(self) -> anyhow::Result<Self> {
+        if !self.listen.ip().is_loopback() {
+            bail!("{} is not a loopback address: without TLS, limen serves loopback only", self.listen);
+        }
+        let positive = [
+            ("lookup_queue", self.lookup_queue as u64),
+            ("body_limit_bytes", self.body_limit_bytes as u64),
+            ("connection_limit", self.connection_limit as u64),
+            ("receive_timeout_s", self.receive_timeout_s),
+            ("drain_timeout_s", self.drain_timeout_s),
+        ];
+        match positive.iter().find(|(_, value)| *value == 0) {
+            Some((name, _)) => bail!("{name} is 0: it must be at least 1"),
+            None => Ok(self),
+        }
+    }
+
+    /// Where the tokens are.
+    pub(crate) fn token_file(&self) -> PathBuf {
+        self.tokens.clone().unwrap_or_else(|| self.folder.join(gallery::token::FILE_NAME))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str) -> anyhow::Result<Config> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("limen.toml");
+        std::fs::write(&path, file).unwrap();
+        Config::load(&ServeArgs { config: Some(path), folder: None, listen: None })
+    }
+
+    #[test]
+    fn an_address_beyond_loopback_or_an_unknown_knob_is_refused() {
+        assert_eq!(load("lookup_queue = 5").unwrap().lookup_queue, 5);
+        for bad in ["listen = '0.0.0.0:8080'", "lookup_que = 5", "lookup_queue = 0", "lookup_queue = 'x'"] {
+            assert!(load(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! `/v1/subjects/{id}/encounters`
+
+pub(crate) mod create;

@@ -1,0 +1,64 @@
+//! `/livez`, `/readyz`, `/version`: for those who run the node. No token is needed, nothing is told of what
+//! is on record.
+
+use crate::{node::Node, problem::Problem};
+use axum::{Json, extract::State};
+use serde::Serialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// The process runs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Alive {
+    alive: bool,
+}
+
+/// The node can answer.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Ready {
+    /// Which build of the gallery is searched.
+    generation: u64,
+    /// Up to which event of the record.
+    as_of: u64,
+    /// The kernel that scans use.
+    kernel: &'static str,
+    /// Is there anyone who may call?
+    has_tokens: bool,
+}
+
+/// What runs.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Version {
+    name: &'static str,
+    version: &'static str,
+}
+
+/// Does the process run?
+#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = Alive)))]
+pub(crate) async fn livez() -> Json<Alive> {
+    Json(Alive { alive: true })
+}
+
+/// Can the node answer: are its store and its audit log in order?
+#[utoipa::path(get, path = "/readyz", tag = "health", responses(
+    (status = 200, body = Ready),
+    (status = "5XX", body = Problem, content_type = "application/problem+json"),
+))]
+pub(crate) async fn readyz(State(node): State<Arc<Node>>) -> Result<Json<Ready>, Problem> {
+    if !node.scans() {
+        return Err(Problem::fault("the scanning thread has stopped"));
+    }
+    let (generation, as_of) = node.blocking(gallery::Gallery::ready).await?;
+    Ok(Json(Ready {
+        generation: generation.0,
+        as_of: as_of.0,
+        kernel: node.gallery.kernel().name(),
+        has_tokens: node.tokens() > 0,
+    }))
+}
+
+/// What runs here?
+#[utoipa::path(get, path = "/version", tag = "health", responses((status = 200, body = Version)))]
+pub(crate) async fn version() -> Json<Version> {
+    Json(Version { name: "limen", version: env!("CARGO_PKG_VERSION") })
+}

@@ -1,0 +1,152 @@
+//! `POST /v1/lookups`
+
+use crate::{
+    body::{Key, Strict},
+    caller::By,
+    node::Node,
+    problem::Problem,
+    wire::{self, CertificateBody, ReceiptBody, Sample, Threshold},
+};
+use axum::{Json, extract::State, http::StatusCode};
+use gallery::{
+    Receipt,
+    decision::{self, Decision, LookupAnswer, Reason},
+    id::{EncounterId, LookupId, SubjectId, WatchlistId},
+    law::{CaseReference, Category, LegalBasis, Purpose},
+    lookup::{self, LookupRequest, Preparation},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// What to search, why, and with what.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LookupBody {
+    /// 1 to 64 watchlists of one model.
+    #[schema(value_type = Vec<String>)]
+    watchlists: Vec<WatchlistId>,
+    #[schema(schema_with = wire::purpose)]
+    purpose: Purpose,
+    #[schema(schema_with = wire::legal_basis)]
+    legal_basis: LegalBasis,
+    /// The case in which the search is made.
+    #[schema(value_type = String)]
+    case_reference: CaseReference,
+    probe: Sample,
+    /// How many candidates to list at most: 1 to 100, 20 if absent.
+    limit: Option<u32>,
+    /// A stricter threshold than the watchlists' own.
+    #[schema(value_type = Option<f32>)]
+    threshold: Option<Threshold>,
+}
+
+/// The machine's answer. Only people declare that two records are the same person.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct LookupResponse {
+    #[schema(value_type = String)]
+    id: LookupId,
+    /// `hit`, `no_hit` or `inconclusive`.
+    #[schema(value_type = String)]
+    decision: Decision,
+    /// Why it is inconclusive: `incomplete`, when fewer references were compared than are on record.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    /// Best first; ties by ascending subject id.
+    candidates: Vec<CandidateBody>,
+    /// Do more subjects reach the threshold than are listed?
+    truncated: bool,
+    /// How many subjects reach the threshold.
+    total: u64,
+    certificate: CertificateBody,
+    receipt: ReceiptBody,
+}
+
+/// A subject that the machine proposes.
+#[derive(Serialize, ToSchema)]
+struct CandidateBody {
+    /// From 1.
+    rank: u32,
+    #[schema(value_type = String)]
+    subject: SubjectId,
+    /// The encounter with the best score.
+    #[schema(value_type = String)]
+    encounter: EncounterId,
+    /// The best score of the subject's references.
+    score: f32,
+    /// The watchlists whose threshold it reaches.
+    watchlists: Vec<ListedBody>,
+}
+
+/// A candidate's place on a watchlist.
+#[derive(Serialize, ToSchema)]
+struct ListedBody {
+    #[schema(value_type = String)]
+    id: WatchlistId,
+    /// Why the subject stands there.
+    #[schema(schema_with = wire::category)]
+    category: Category,
+}
+
+/// Search watchlists with a probe.
+#[utoipa::path(post, path = "/v1/lookups", tag = "lookups", request_body = LookupBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
+    responses(
+        (status = 200, body = LookupResponse, description = "Answered, and in the audit log"),
+        (status = 503, body = LookupResponse, description = "Inconclusive: the node could not search everything"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn create_lookup(
+    State(node): State<Arc<Node>>,
+    By(caller): By,
+    key: Key,
+    Strict { value: body, hash }: Strict<LookupBody>,
+) -> Result<(StatusCode, Json<LookupResponse>), Problem> {
+    let idempotency = key.with(hash);
+    let request = LookupRequest {
+        watchlists: body.watchlists,
+        ground: wire::ground(body.purpose, body.legal_basis, body.case_reference),
+        probe: body.probe.into(),
+        limit: body.limit.unwrap_or(20),
+        threshold: body.threshold.map(|threshold| threshold.0),
+    };
+    let prepared =
+        node.blocking(move |gallery| lookup::prepare(gallery, &caller, request, idempotency)).await?;
+    let (answer, receipt) = match prepared {
+        Preparation::Answered(answer, receipt) => (answer, receipt),
+        Preparation::Search(prepared) => {
+            let searched = node.search(prepared).await?;
+            node.blocking(move |gallery| lookup::conclude(gallery, searched)).await?
+        }
+    };
+    let status = wire::status_of(answer.reason);
+    Ok((status, Json(respond(answer, receipt))))
+}
+
+fn respond(answer: LookupAnswer, receipt: Receipt) -> LookupResponse {
+    let LookupAnswer { lookup, decision, reason, candidates, truncated, total, certificate } = answer;
+    LookupResponse {
+        id: lookup,
+        decision,
+        reason,
+        candidates: candidates.into_iter().map(candidate).collect(),
+        truncated,
+        total,
+        certificate: certificate.into(),
+        receipt: receipt.into(),
+    }
+}
+
+fn candidate(candidate: decision::Candidate) -> CandidateBody {
+    let decision::Candidate { rank, subject, encounter, score, watchlists } = candidate;
+    let listed = |listed: decision::Listed| ListedBody { id: listed.watchlist, category: listed.category };
+    CandidateBody {
+        rank,
+        subject,
+        encounter,
+        score,
+        watchlists: watchlists.into_iter().map(listed).collect(),
+    }
+}

@@ -1,0 +1,3 @@
+//! `/v1/lookups`
+
+pub(crate) mod create;

@@ -1,0 +1,72 @@
+//! `limen`: the server, and a demonstration of it.
+//!
+//! Doors only: each endpoint is a file that turns the wire into a call of a verb and its outcome into the
+//! wire. No rule lives here.
+
+mod config;
+
+mod telemetry;
+
+mod problem;
+
+mod scan_scheduler;
+
+mod node;
+
+mod body;
+
+mod wire;
+
+mod caller;
+
+mod lookups;
+
+mod verifications;
+
+mod encounters;
+
+mod subjects;
+
+mod watchlists;
+
+mod health;
+
+mod router;
+
+mod server;
+
+mod demo;
+
+use clap::{Parser, Subcommand};
+
+/// Limen: biometric identity matching with watchlists, certificates and receipts.
+#[derive(Parser)]
+#[command(name = "limen", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve a data folder over HTTP.
+    Serve(config::ServeArgs),
+    /// Play lookups of two checkpoints against a gallery made on the spot, and show what comes of them.
+    Demo(demo::DemoArgs),
+    /// Print the OpenAPI description of the HTTP interface.
+    Openapi,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Serve(args) => server::serve(&config::Config::load(&args)?),
+        Command::Demo(args) => demo::run(&args),
+        Command::Openapi => print_openapi(),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "printing is this command's purpose")]
+fn print_openapi() -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(&router::openapi())?);
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! What every door shares.
+
+use crate::{
+    config::Config,
+    problem::{Kind, Problem},
+    scan_scheduler::{ScanScheduler, ScheduleError},
+};
+use anyhow::Context;
+use gallery::{
+    Gallery,
+    ambient::Ambient,
+    authority::Caller,
+    lookup::{Concluding, Prepared},
+    token::Tokens,
+};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+/// An open gallery with its queue and its callers.
+pub(crate) struct Node {
+    pub(crate) config: Config,
+    pub(crate) gallery: Arc<Gallery>,
+    scheduler: ScanScheduler,
+    tokens: TokenFile,
+}
+
+impl Node {
+    /// Opens the data folder and reads the tokens.
+    pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let threads = if config.scan_threads == 0 { cores } else { config.scan_threads };
+        let gallery = Arc::new(Gallery::open(&config.folder, threads, Ambient::system())?);
+        let scheduler = ScanScheduler::start(Arc::clone(&gallery), config.lookup_queue)?;
+        let path = config.token_file();
+        let changed = changed(&path); // looked at before it is read: a later change is seen
+        let tokens = Tokens::load(&path).with_context(|| format!("{}", path.display()))?;
+        let tokens = TokenFile { path, state: Mutex::new((Instant::now(), changed, Arc::new(tokens))) };
+        Ok(Self { config: config.clone(), gallery, scheduler, tokens })
+    }
+
+    /// Runs a verb where it may wait for the disk.
+    pub(crate) async fn blocking<T, E>(
+        self: &Arc<Self>,
+        verb: impl FnOnce(&Gallery) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        E: Into<Problem> + Send + 'static,
+    {
+        let gallery = Arc::clone(&self.gallery);
+        let done = tokio::task::spawn_blocking(move || verb(&gallery)).await;
+        done.map_err(|_| Problem::fault("a verb has panicked"))?.map_err(Into::into)
+    }
+
+    /// Does the thread that scans still run?
+    pub(crate) fn scans(&self) -> bool {
+        !self.scheduler.stopped()
+    }
+
+    /// Searches in the next pass.
+    pub(crate) async fn search(&self, prepared: Box<Prepared>) -> Result<Concluding, Problem> {
+        self.scheduler.search(prepared).await.map_err(|error| match error {
+            ScheduleError::Full => Problem::new(Kind::Busy, "the queue of lookups is full"),
+            ScheduleError::Stopped => Problem::fault("the scanning thread has stopped"),
+        })
+    }
+
+    /// Whose token is it?
+    pub(crate) fn caller(&self, token: &str) -> Option<Caller> {
+        self.tokens.current().caller(token)
+    }
+
+    /// How many tokens there are.
+    pub(crate) fn tokens(&self) -> usize {
+        self.tokens.current().len()
+    }
+}
+
+/// The token file, read again when it has changed, so that a token made or revoked counts within a second.
+struct TokenFile {
+    path: PathBuf,
+    state: Mutex<(Instant, Option<SystemTime>, Arc<Tokens>)>,
+}
+
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+impl TokenFile {
+    fn current(&self) -> Arc<Tokens> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0.elapsed() >= LOOK_EVERY {
+            state.0 = Instant::now();
+            let now = changed(&self.path);
+            if now != state.1 {
+                match Tokens::load(&self.path) {
+                    Ok(tokens) => (state.1, state.2) = (now, Arc::new(tokens)),
+                    Err(error) => tracing::error!(%error, "the token file is not used; the old tokens stay"),
+                }
+            }
+        }
+        Arc::clone(&state.2)
+    }
+}
+
+fn changed(path: &std::path::Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|file| file.modified()).ok()
+}

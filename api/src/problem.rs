@@ -1,0 +1,269 @@
+//! Errors on the wire: RFC 9457. Every verb's error becomes a problem here and nowhere else.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use gallery::{
+    authority::Refusal,
+    enrol::EnrolError,
+    idempotency::KeyError,
+    inspect::InspectError,
+    lookup::LookupError,
+    publish::PublishError,
+    record::{StoreError, WriteError},
+    retire::RetireError,
+    verify::VerifyError,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// What went wrong (RFC 9457, `application/problem+json`).
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// Which kind of problem: `urn:limen:problem:` and a word.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The kind in words.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// What is wrong this time. Holds no identity and no feature.
+    detail: String,
+    /// The field of the request that is wrong, as a path: `probe.features[3]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    #[serde(skip)]
+    retry_after_s: Option<u32>,
+}
+
+/// The kinds: word, title, status.
+macro_rules! kinds {
+    ($($name:ident = $word:literal, $title:literal, $status:ident;)*) => {
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) enum Kind { $($name,)* }
+
+        impl Kind {
+            fn facts(self) -> (&'static str, &'static str, StatusCode) {
+                match self { $(Self::$name => ($word, $title, StatusCode::$status),)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    Malformed = "malformed", "The request cannot be read", BAD_REQUEST;
+    Invalid = "invalid", "A value is not acceptable", UNPROCESSABLE_ENTITY;
+    Unauthenticated = "unauthenticated", "A valid bearer token is needed", UNAUTHORIZED;
+    Refused = "refused", "Not permitted; the attempt is in the audit log", FORBIDDEN;
+    Unknown = "unknown", "There is no such thing here", NOT_FOUND;
+    Method = "method", "This method does not apply here", METHOD_NOT_ALLOWED;
+    Exists = "exists", "It exists already, or is past changing", CONFLICT;
+    InProgress = "in-progress", "The first request with this key is being answered", CONFLICT;
+    KeyReused = "key-reused", "The idempotency key belongs to another request", UNPROCESSABLE_ENTITY;
+    TooLarge = "too-large", "The request is too large", PAYLOAD_TOO_LARGE;
+    MediaType = "media-type", "The body must be application/json", UNSUPPORTED_MEDIA_TYPE;
+    Timeout = "timeout", "The request took too long to arrive", REQUEST_TIMEOUT;
+    Busy = "busy", "Too much is waiting; come back later", SERVICE_UNAVAILABLE;
+    LogUnwritable = "log-unwritable", "The audit log cannot be written, so nothing is answered", SERVICE_UNAVAILABLE;
+    DiskFull = "disk-full", "The disk is full; nothing was changed", INSUFFICIENT_STORAGE;
+    Fault = "fault", "The node needs its operator", INTERNAL_SERVER_ERROR;
+}
+
+impl Problem {
+    pub(crate) fn new(kind: Kind, detail: impl std::fmt::Display) -> Self {
+        let (word, title, status) = kind.facts();
+        Self {
+            kind: format!("urn:limen:problem:{word}"),
+            title,
+            status: status.as_u16(),
+            detail: detail.to_string(),
+            field: None,
+            retry_after_s: matches!(kind, Kind::Busy | Kind::InProgress | Kind::LogUnwritable).then_some(1),
+        }
+    }
+
+    /// A problem with a field of the request.
+    pub(crate) fn of(kind: Kind, field: impl Into<String>, detail: impl std::fmt::Display) -> Self {
+        Self { field: Some(field.into()), ..Self::new(kind, detail) }
+    }
+
+    /// A refusal, with the field that is not permitted. `watchlist` names the field of a watchlist by its
+    /// position.
+    fn refused(refusal: &Refusal, watchlist: impl Fn(usize) -> String) -> Self {
+        let field = match refusal {
+            Refusal::Verb(_) => "Authorization".to_owned(),
+            Refusal::Watchlist { index } => watchlist(*index),
+            Refusal::Subject => "subject".to_owned(),
+            Refusal::Purpose { .. } => "purpose".to_owned(),
+            Refusal::LegalBasis { .. } => "legal_basis".to_owned(),
+        };
+        Self::of(Kind::Refused, field, refusal)
+    }
+
+    /// The node's own fault. What it was goes to the operator, not to the caller.
+    pub(crate) fn fault(cause: impl std::fmt::Display) -> Self {
+        tracing::error!(%cause, "fault");
+        Self::new(Kind::Fault, "the node cannot answer; its log says why")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, axum::Json(&self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+impl From<WriteError> for Problem {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Busy | WriteError::Undone | WriteError::Store(StoreError::Locked) => {
+                Self::new(Kind::Busy, error)
+            }
+            WriteError::Store(StoreError::Full) => {
+                Self::new(Kind::DiskFull, "the data folder's disk is full")
+            }
+            WriteError::Log(log) if log.passing() => {
+                tracing::error!(cause = %log, "the audit log cannot be written");
+                Self::new(Kind::LogUnwritable, "the audit log cannot be written at present")
+            }
+            WriteError::Log(_) | WriteError::Store(_) | WriteError::Poisoned => Self::fault(error),
+        }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        WriteError::from(error).into()
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        let kind = match error {
+            KeyError::InProgress => Kind::InProgress,
+            KeyError::Reused => Kind::KeyReused,
+        };
+        Self::of(kind, "Idempotency-Key", error)
+    }
+}
+
+impl From<LookupError> for Problem {
+    fn from(error: LookupError) -> Self {
+        let detail = error.to_string();
+        match error {
+            LookupError::Refused(refusal) => Self::refused(&refusal, |index| format!("watchlists[{index}]")),
+            LookupError::WatchlistCount => Self::of(Kind::Invalid, "watchlists", detail),
+            LookupError::WatchlistRepeated { index } => {
+                Self::of(Kind::Invalid, format!("watchlists[{index}]"), detail)
+            }
+            LookupError::Model { .. } => Self::of(Kind::Invalid, "probe.model", detail),
+            LookupError::Probe(_) => Self::of(Kind::Invalid, "probe.features", detail),
+            LookupError::Looser { .. } => Self::of(Kind::Invalid, "threshold", detail),
+            LookupError::Limit => Self::of(Kind::Invalid, "limit", detail),
+            LookupError::Key(error) => error.into(),
+            LookupError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<VerifyError> for Problem {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Subject => Self::of(Kind::Unknown, "subject", error),
+            VerifyError::Lookup(LookupError::Refused(refusal)) => {
+                Self::refused(&refusal, |_| "watchlist".to_owned())
+            }
+            VerifyError::Lookup(error) => error.into(),
+        }
+    }
+}
+
+impl From<EnrolError> for Problem {
+    fn from(error: EnrolError) -> Self {
+        let detail = error.to_string();
+        match error {
+            EnrolError::Refused(refusal) => {
+                Self::refused(&refusal, |index| format!("entries[{index}].watchlist"))
+            }
+            EnrolError::WatchlistCount => Self::of(Kind::Invalid, "entries", detail),
+            EnrolError::WatchlistRepeated { index } | EnrolError::NoReference { index, .. } => {
+                Self::of(Kind::Invalid, format!("entries[{index}].watchlist"), detail)
+            }
+            EnrolError::Category { index, .. } => {
+                Self::of(Kind::Invalid, format!("entries[{index}].category"), detail)
+            }
+            EnrolError::EncounterCount => Self::of(Kind::Invalid, "encounters", detail),
+            EnrolError::Model { index, .. } | EnrolError::OffList { index, .. } => {
+                Self::of(Kind::Invalid, format!("encounters[{index}].template.model"), detail)
+            }
+            EnrolError::Features { index, .. } => {
+                Self::of(Kind::Invalid, format!("encounters[{index}].template.features"), detail)
+            }
+            EnrolError::Exists { encounter: None } => Self::of(Kind::Exists, "reference", detail),
+            EnrolError::Exists { encounter: Some(index) } => {
+                Self::of(Kind::Exists, format!("encounters[{index}].reference"), detail)
+            }
+            EnrolError::Unknown => Self::of(Kind::Unknown, "id", detail),
+            EnrolError::Retired => Self::of(Kind::Exists, "id", detail),
+            EnrolError::Key(error) => error.into(),
+            EnrolError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl Problem {
+    /// For a request that is one encounter: its fields have no index.
+    pub(crate) fn of_one_encounter(mut self) -> Self {
+        self.field = self.field.map(|field| field.replace("encounters[0].", ""));
+        self
+    }
+}
+
+impl From<RetireError> for Problem {
+    fn from(error: RetireError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RetireError::Refused(refusal) => Self::refused(&refusal, |_| "id".to_owned()),
+            RetireError::Unknown => Self::of(Kind::Unknown, "id", detail),
+            RetireError::Retired => Self::of(Kind::Exists, "id", detail),
+            RetireError::Key(error) => error.into(),
+            RetireError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<InspectError> for Problem {
+    fn from(error: InspectError) -> Self {
+        let detail = error.to_string();
+        match error {
+            InspectError::Refused(refusal) => Self::refused(&refusal, |_| "id".to_owned()),
+            InspectError::Unknown => Self::new(Kind::Unknown, detail),
+            InspectError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<PublishError> for Problem {
+    fn from(error: PublishError) -> Self {
+        let detail = error.to_string();
+        match error {
+            PublishError::Refused(refusal) => Self::refused(&refusal, |_| "name".to_owned()),
+            PublishError::Policy(policy) => Self::of(Kind::Invalid, policy.field(), detail),
+            PublishError::Model(_) => Self::of(Kind::Invalid, "model", detail),
+            PublishError::Exists => Self::of(Kind::Exists, "name", detail),
+            PublishError::Key(error) => error.into(),
+            PublishError::Node(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Every door, once.
+
+use crate::{
+    encounters, health, lookups,
+    node::Node,
+    problem::{Kind, Problem},
+    subjects, telemetry, verifications, watchlists,
+};
+use axum::Router;
+use std::sync::Arc;
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Limen", description = "Biometric identity matching: lookups on watchlists, with certificates and receipts."),
+    modifiers(&Bearer)
+)]
+struct Description;
+
+struct Bearer;
+
+impl utoipa::Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+        let scheme = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        openapi.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+        openapi.security = Some(vec![SecurityRequirement::new("bearer", Vec::<String>::new())]);
+    }
+}
+
+fn routes() -> OpenApiRouter<Arc<Node>> {
+    OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(lookups::create::create_lookup))
+        .routes(routes!(verifications::create::create_verification))
+        .routes(routes!(subjects::create::create_subject, subjects::find::find_subject))
+        .routes(routes!(subjects::read::read_subject, subjects::retire::retire_subject))
+        .routes(routes!(encounters::create::create_encounter))
+        .routes(routes!(watchlists::create::create_watchlist, watchlists::read::list_watchlists))
+        .routes(routes!(watchlists::read::read_watchlist))
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::version))
+}
+
+/// The OpenAPI description of all of them.
+pub(crate) fn openapi() -> utoipa::openapi::OpenApi {
+    routes().into_openapi()
+}
+
+/// All of them, for a node.
+pub(crate) fn router(node: Arc<Node>) -> Router {
+    let (router, openapi) = routes().split_for_parts();
+    let description = axum::Json(openapi);
+    router
+        .route("/openapi.json", axum::routing::get(move || std::future::ready(description.clone())))
+        .method_not_allowed_fallback(async || Problem::new(Kind::Method, "see /openapi.json"))
+        .fallback(async || Problem::new(Kind::Unknown, "there is no such resource: see /openapi.json"))
+        .layer(axum::middleware::from_fn(telemetry::trace))
+        .with_state(node)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_published_description_is_that_of_the_doors() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");
+        let actual = serde_json::to_string_pretty(&super::openapi()).unwrap() + "\n";
+        if std::env::var_os("LIMEN_UPDATE").is_some() {
+            std::fs::write(path, &actual).unwrap();
+        }
+        let published = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(published == actual, "docs/openapi.json is old: LIMEN_UPDATE=1 cargo test --release -p api");
+    }
+}

@@ -1,0 +1,118 @@
+//! `POST /v1/verifications`
+
+use crate::{
+    body::{Key, Strict},
+    caller::By,
+    node::Node,
+    problem::Problem,
+    wire::{self, CertificateBody, ReceiptBody, Sample, Threshold},
+};
+use axum::{Json, extract::State, http::StatusCode};
+use gallery::{
+    decision::{Decision, Reason, VerificationAnswer},
+    id::{EncounterId, SubjectId, VerificationId, WatchlistId},
+    law::{CaseReference, Category, LegalBasis, Purpose},
+    verify::{self, VerificationRequest},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// Whom to compare with, why, and with what.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerificationBody {
+    /// The watchlist on which the subject stands.
+    #[schema(value_type = String)]
+    watchlist: WatchlistId,
+    #[schema(value_type = String)]
+    subject: SubjectId,
+    #[schema(schema_with = wire::purpose)]
+    purpose: Purpose,
+    #[schema(schema_with = wire::legal_basis)]
+    legal_basis: LegalBasis,
+    /// The case in which the comparison is made.
+    #[schema(value_type = String)]
+    case_reference: CaseReference,
+    probe: Sample,
+    /// A stricter threshold than the watchlist's own.
+    #[schema(value_type = Option<f32>)]
+    threshold: Option<Threshold>,
+}
+
+/// The machine's answer.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct VerificationResponse {
+    #[schema(value_type = String)]
+    id: VerificationId,
+    /// `hit` if a reference of the subject reaches the threshold, else `no_hit`, or `inconclusive`.
+    #[schema(value_type = String)]
+    decision: Decision,
+    /// Why it is inconclusive: `incomplete`, when fewer references were compared than are on record.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[schema(value_type = String)]
+    subject: SubjectId,
+    /// The encounter with the best score.
+    #[schema(value_type = String)]
+    encounter: EncounterId,
+    /// The best score of the subject's references.
+    score: f32,
+    /// Why the subject stands on the watchlist.
+    #[schema(schema_with = wire::category)]
+    category: Category,
+    certificate: CertificateBody,
+    receipt: ReceiptBody,
+}
+
+/// Compare a probe with one subject.
+#[utoipa::path(post, path = "/v1/verifications", tag = "verifications", request_body = VerificationBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
+    responses(
+        (status = 200, body = VerificationResponse),
+        (status = 503, body = VerificationResponse, description = "Inconclusive: the node could not compare everything"),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn create_verification(
+    State(node): State<Arc<Node>>,
+    By(caller): By,
+    key: Key,
+    Strict { value: body, hash }: Strict<VerificationBody>,
+) -> Result<(StatusCode, Json<VerificationResponse>), Problem> {
+    let idempotency = key.with(hash);
+    let request = VerificationRequest {
+        watchlist: body.watchlist,
+        subject: body.subject,
+        ground: wire::ground(body.purpose, body.legal_basis, body.case_reference),
+        probe: body.probe.into(),
+        threshold: body.threshold.map(|threshold| threshold.0),
+    };
+    let answered =
+        node.blocking(move |gallery| verify::verify(gallery, &caller, request, idempotency)).await?;
+    let (answer, receipt) = answered;
+    let VerificationAnswer {
+        verification,
+        decision,
+        reason,
+        subject,
+        encounter,
+        score,
+        category,
+        certificate,
+    } = answer;
+    let status = wire::status_of(reason);
+    let response = VerificationResponse {
+        id: verification,
+        decision,
+        reason,
+        subject,
+        encounter,
+        score,
+        category,
+        certificate: certificate.into(),
+        receipt: receipt.into(),
+    };
+    Ok((status, Json(response)))
+}

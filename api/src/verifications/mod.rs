@@ -1,0 +1,3 @@
+//! `/v1/verifications`
+
+pub(crate) mod create;

@@ -1,0 +1,88 @@
+//! `POST /v1/watchlists`
+
+use crate::{
+    body::{Key, Strict},
+    caller::By,
+    node::Node,
+    problem::Problem,
+    watchlists::read::WatchlistResponse,
+    wire::{self, ReceiptBody, Threshold},
+};
+use axum::{Json, extract::State, http::StatusCode};
+use gallery::{
+    law::{Category, HandlingCode, LegalBasis, Purpose, WatchlistName},
+    publish,
+    watchlist::Policy,
+};
+use matcher::template::ModelId;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeSet, sync::Arc};
+use utoipa::ToSchema;
+
+/// A watchlist of the caller's nation.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WatchlistBody {
+    /// Unique within its owner.
+    #[schema(value_type = String)]
+    name: WatchlistName,
+    /// For which purposes it may be searched: `border_control` and so on.
+    #[schema(value_type = Vec<String>)]
+    purposes: BTreeSet<Purpose>,
+    /// Under which instruments it may be searched: `eu_2018_1861` and so on.
+    #[schema(value_type = Vec<String>)]
+    legal_bases: BTreeSet<LegalBasis>,
+    /// How its records may be used.
+    #[schema(schema_with = wire::handling_code)]
+    handling: HandlingCode,
+    /// Which categories of persons may stand on it.
+    #[schema(value_type = Vec<String>)]
+    categories: BTreeSet<Category>,
+    /// Whose templates it holds.
+    #[schema(value_type = String)]
+    model: ModelId,
+    /// From which score on a reference is a candidate.
+    #[schema(value_type = f32)]
+    threshold: Threshold,
+    /// For how many days after listing an entry may be searched.
+    retention_days: u32,
+}
+
+/// A watchlist, made.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct PublishedResponse {
+    #[serde(flatten)]
+    watchlist: WatchlistResponse,
+    receipt: ReceiptBody,
+}
+
+/// Make a watchlist of the caller's nation.
+#[utoipa::path(post, path = "/v1/watchlists", tag = "watchlists", request_body = WatchlistBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
+    responses(
+        (status = 201, body = PublishedResponse),
+        (status = "4XX", body = Problem, content_type = "application/problem+json"),
+        (status = "5XX", body = Problem, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn create_watchlist(
+    State(node): State<Arc<Node>>,
+    By(caller): By,
+    key: Key,
+    Strict { value: body, hash }: Strict<WatchlistBody>,
+) -> Result<(StatusCode, Json<PublishedResponse>), Problem> {
+    let idempotency = key.with(hash);
+    let policy = Policy {
+        name: body.name,
+        purposes: body.purposes,
+        legal_bases: body.legal_bases,
+        handling: body.handling,
+        categories: body.categories,
+        model: body.model,
+        threshold: body.threshold.0,
+        retention_days: body.retention_days,
+    };
+    let create = move |gallery: &_| publish::create_watchlist(gallery, &caller, policy, idempotency);
+    let (watchlist, receipt) = node.blocking(create).await?;
+    let response = PublishedResponse { watchlist: (&watchlist).into(), receipt: receipt.into() };
+    Ok((StatusCode::CREATED, Json(response)))
+}

@@ -1,0 +1,5 @@
+//! `/v1/watchlists`
+
+pub(crate) mod create;
+
+pub(crate) mod read;

@@ -1,0 +1,225 @@
+//! What several endpoints say in the same way.
+
+use axum::http::StatusCode;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use gallery::{
+    Receipt,
+    authority::Ground,
+    decision::{Certificate, Reason},
+    id::WatchlistId,
+    law::{CaseReference, Category, HandlingCode, LegalBasis, Purpose},
+    subject::RawFeatures,
+    timestamp::Timestamp,
+};
+use matcher::template::{DIMENSION_LIMIT, ModelId};
+use serde::{Deserialize, Deserializer, Serialize, de};
+use std::fmt;
+use utoipa::{
+    ToSchema,
+    openapi::schema::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, Type},
+};
+
+/// Features of one sample, made by one model.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sample {
+    /// The model's id.
+    #[schema(value_type = String, example = "sface-2021dec")]
+    model: ModelId,
+    /// As many finite numbers as the model has dimensions, as the model gave them: a JSON array, or base64
+    /// of little-endian f32.
+    #[schema(schema_with = features)]
+    features: Features,
+}
+
+impl From<Sample> for RawFeatures {
+    fn from(sample: Sample) -> Self {
+        Self { model: sample.model, features: sample.features.0 }
+    }
+}
+
+struct Features(Vec<f32>);
+
+/// A JSON number that is finite as f32: `1e39` is not.
+struct Finite(f32);
+
+impl<'de> Deserialize<'de> for Finite {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = f64::deserialize(deserializer)? as f32;
+        if value.is_finite() {
+            Ok(Self(value))
+        } else {
+            Err(de::Error::custom("a feature is a finite number within the range of f32"))
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Features {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FeaturesVisitor).map(Self)
+    }
+}
+
+struct FeaturesVisitor;
+
+impl<'de> de::Visitor<'de> for FeaturesVisitor {
+    type Value = Vec<f32>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of numbers, or base64 of little-endian f32")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<f32>, A::Error> {
+        let mut features = Vec::new();
+        while let Some(Finite(feature)) = seq.next_element()? {
+            if features.len() == DIMENSION_LIMIT {
+                return Err(de::Error::custom(format!("more than {DIMENSION_LIMIT} features")));
+            }
+            features.push(feature);
+        }
+        Ok(features)
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Vec<f32>, E> {
+        if text.len() > DIMENSION_LIMIT * 4 * 4 / 3 + 4 {
+            return Err(E::custom(format!("more than {DIMENSION_LIMIT} features")));
+        }
+        // What does not decode is not repeated: it may be most of a template.
+        let bytes = STANDARD.decode(text).map_err(|_| E::custom("not padded standard base64"))?;
+        let (features, rest) = bytes.as_chunks::<4>();
+        if !rest.is_empty() {
+            return Err(E::custom("the base64 is not a whole number of f32"));
+        }
+        let features: Vec<f32> = features.iter().map(|x| f32::from_le_bytes(*x)).collect();
+        match features.iter().position(|x| !x.is_finite()) {
+            Some(index) => Err(E::custom(format!("feature {index} is not a finite number"))),
+            None => Ok(features),
+        }
+    }
+}
+
+fn words<'a>(all: impl Iterator<Item = &'a str>) -> Object {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(all)).build()
+}
+
+fn features() -> Schema {
+    let number = ObjectBuilder::new().schema_type(Type::Number);
+    let base64 = ObjectBuilder::new().schema_type(Type::String).content_encoding("base64");
+    OneOfBuilder::new().item(ArrayBuilder::new().items(number)).item(base64).build().into()
+}
+
+pub(crate) fn purpose() -> Object {
+    words(Purpose::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn legal_basis() -> Object {
+    words(LegalBasis::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn handling_code() -> Object {
+    words(HandlingCode::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn category() -> Object {
+    words(Category::ALL.iter().map(|word| word.as_str()))
+}
+
+/// The status of an answer: 503 when the node could not search everything.
+pub(crate) fn status_of(reason: Option<Reason>) -> StatusCode {
+    match reason {
+        Some(Reason::Incomplete) => StatusCode::SERVICE_UNAVAILABLE,
+        None => StatusCode::OK,
+    }
+}
+
+/// Ground of a search.
+pub(crate) fn ground(purpose: Purpose, legal_basis: LegalBasis, case_reference: CaseReference) -> Ground {
+    Ground { purpose, legal_basis, case_reference }
+}
+
+/// A raw score threshold, as a caller gives it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Threshold(pub(crate) matcher::score::Threshold);
+
+impl<'de> Deserialize<'de> for Threshold {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = f64::deserialize(deserializer)? as f32;
+        matcher::score::Threshold::new(value).map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// Under which index and hash the audit log holds the event of this request.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ReceiptBody {
+    /// Position in the log, from 0.
+    leaf_index: u64,
+    /// RFC 6962 leaf hash, in hexadecimal.
+    leaf_hash: String,
+}
+
+impl From<Receipt> for ReceiptBody {
+    fn from(receipt: Receipt) -> Self {
+        Self { leaf_index: receipt.leaf_index(), leaf_hash: receipt.leaf_hash().to_string() }
+    }
+}
+
+/// What was searched.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct CertificateBody {
+    /// Whose templates were compared.
+    #[schema(value_type = String)]
+    model: ModelId,
+    /// References compared; one that stands on two of the watchlists counts in each.
+    compared: u64,
+    /// References that the record held for these watchlists, counted in the store.
+    expected: u64,
+    /// Was every reference compared, none left out by an approximate index?
+    exhaustive: bool,
+    /// Which build of the gallery was searched; absent where the record itself was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<u64>,
+    /// Up to which event of the record.
+    as_of: u64,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    searched_at: Timestamp,
+    /// The same for each watchlist.
+    watchlists: Vec<SearchedBody>,
+}
+
+/// What was searched of one watchlist.
+#[derive(Serialize, ToSchema)]
+struct SearchedBody {
+    /// Which.
+    #[schema(value_type = String)]
+    id: WatchlistId,
+    /// From which score on a reference is a candidate.
+    threshold: f32,
+    /// References compared.
+    compared: u64,
+    /// References that the record held.
+    expected: u64,
+}
+
+impl From<Certificate> for CertificateBody {
+    fn from(certificate: Certificate) -> Self {
+        let Certificate { model, compared, expected, exhaustive, generation, as_of, searched_at, watchlists } =
+            certificate;
+        let searched = |searched: gallery::decision::Searched| SearchedBody {
+            id: searched.watchlist,
+            threshold: searched.threshold,
+            compared: searched.compared,
+            expected: searched.expected,
+        };
+        Self {
+            model,
+            compared,
+            expected,
+            exhaustive,
+            generation: generation.map(|generation| generation.0),
+            as_of: as_of.0,
+            searched_at,
+            watchlists: watchlists.into_iter().map(searched).collect(),
+        }
+    }
+}
