@@ -1,0 +1,70 @@
+//! The commands.
+
+use crate::{commands, error::Failure};
+use clap::{Parser, Subcommand};
+
+/// Fill, read and check Limen's data folders.
+///
+/// Works on the folder of a stopped node; while a server has it open, commands are refused.
+#[derive(Parser)]
+#[command(name = "limen-index", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(commands::init::Init),
+    Model(commands::model::Model),
+    Watchlist(commands::watchlist::Watchlist),
+    Enrol(commands::enrol::Enrol),
+    Export(commands::export::Export),
+    Inspect(commands::inspect::Inspect),
+    Token(commands::token::Token),
+}
+
+/// Reads the command line and does what it says.
+pub(crate) fn run() -> Result<(), Failure> {
+    match Cli::parse().command {
+        Command::Init(command) => command.run(),
+        Command::Model(command) => command.run(),
+        Command::Watchlist(command) => command.run(),
+        Command::Enrol(command) => command.run(),
+        Command::Export(command) => command.run(),
+        Command::Inspect(command) => command.run(),
+        Command::Token(command) => command.run(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn describe(command: &mut clap::Command, name: &str, page: &mut String) {
+        let help = command.render_long_help().to_string();
+        page.extend(["\n## ", name, "\n\n```text\n", help.trim_end(), "\n```\n"]);
+        for sub in command.get_subcommands_mut().filter(|sub| sub.get_name() != "help") {
+            let name = format!("{name} {}", sub.get_name());
+            describe(sub, &name, page);
+        }
+    }
+
+    #[test]
+    fn the_reference_is_what_the_commands_say() {
+        let mut page = "# limen-index\n\nWhat `limen-index help` prints, command by command.\n".to_owned();
+        let mut command = Cli::command();
+        command.build();
+        describe(&mut command, "limen-index", &mut page);
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limen-index.md");
+        if std::env::var_os("LIMEN_UPDATE").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        let published = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(
+            published == page,
+            "docs/limen-index.md is old: LIMEN_UPDATE=1 cargo test --release -p index-tools"
+        );
+    }
+}

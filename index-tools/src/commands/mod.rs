@@ -1,0 +1,10 @@
+//! One command, one file.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what these are for")]
+
+pub(crate) mod enrol;
+pub(crate) mod export;
+pub(crate) mod init;
+pub(crate) mod inspect;
+pub(crate) mod model;
+pub(crate) mod token;
+pub(crate) mod watchlist;

@@ -1,0 +1,104 @@
+//! `limen-index watchlist`
+
+use crate::{
+    error::Failure,
+    place::{For, Place},
+};
+use clap::{Args, Subcommand};
+use gallery::{
+    inspect,
+    law::{Category, HandlingCode, LegalBasis, Purpose, WatchlistName},
+    publish,
+    watchlist::Policy,
+};
+use matcher::{score::Threshold, template::ModelId};
+
+/// Watchlists: lawful selections of the gallery.
+#[derive(Args)]
+pub(crate) struct Watchlist {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Make a watchlist and print its id.
+    Add {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        nation: For,
+        #[command(flatten)]
+        policy: PolicyArgs,
+    },
+    /// List a nation's watchlists.
+    List {
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        nation: For,
+    },
+}
+
+#[derive(Args)]
+struct PolicyArgs {
+    /// Name, unique within the nation.
+    #[arg(long)]
+    name: WatchlistName,
+    /// Purpose for which it may be searched (may be given several times).
+    #[arg(long = "purpose", required = true)]
+    purposes: Vec<Purpose>,
+    /// Instrument under which it may be searched (may be given several times).
+    #[arg(long = "legal-basis", required = true)]
+    legal_bases: Vec<LegalBasis>,
+    /// How its records may be used: H0 to H3.
+    #[arg(long)]
+    handling: HandlingCode,
+    /// Category of persons who may stand on it (may be given several times).
+    #[arg(long = "category", required = true)]
+    categories: Vec<Category>,
+    /// Model whose templates it holds.
+    #[arg(long)]
+    model: String,
+    /// Score from which on a reference is a candidate.
+    #[arg(long, allow_negative_numbers = true)]
+    threshold: f32,
+    /// Days after listing for which an entry may be searched.
+    #[arg(long)]
+    retention_days: u32,
+}
+
+impl PolicyArgs {
+    fn policy(&self) -> Result<Policy, Failure> {
+        let argument = |error: &dyn std::fmt::Display| Failure::Argument(error.to_string());
+        Ok(Policy {
+            name: self.name.clone(),
+            purposes: self.purposes.iter().copied().collect(),
+            legal_bases: self.legal_bases.iter().copied().collect(),
+            handling: self.handling,
+            categories: self.categories.iter().copied().collect(),
+            model: ModelId::new(&self.model).map_err(|error| argument(&error))?,
+            threshold: Threshold::new(self.threshold).map_err(|error| argument(&error))?,
+            retention_days: self.retention_days,
+        })
+    }
+}
+
+impl Watchlist {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        match &self.action {
+            Action::Add { place, nation, policy } => {
+                let policy = policy.policy()?;
+                let (made, _) = publish::create_watchlist(&place.open()?, &nation.caller(), policy, None)?;
+                println!("{}", made.id);
+            }
+            Action::List { place, nation } => {
+                for list in inspect::watchlists(&place.open()?, &nation.caller()) {
+                    let policy = &list.policy;
+                    println!("{}\t{}\t{}\t{}", list.id, policy.name, policy.model, policy.threshold.value());
+                }
+            }
+        }
+        Ok(())
+    }
+}

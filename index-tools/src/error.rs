@@ -1,0 +1,94 @@
+//! Why a command failed: what, what to do, and the exit code.
+
+use gallery::{
+    enrol::EnrolError,
+    export::ExportError,
+    npy::NpyError,
+    open::OpenError,
+    publish::PublishError,
+    record::{StoreError, recover::RecoverError},
+    token::TokenError,
+};
+use std::path::PathBuf;
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// An argument does not fit the folder.
+    #[error("{0}")]
+    Argument(String),
+    /// A file cannot be read or written.
+    #[error("{path}: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// A matrix is not one.
+    #[error("{path}: {error}")]
+    Matrix {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: NpyError,
+    },
+    /// Rows were refused.
+    #[error("{0}")]
+    Rows(String),
+    /// The folder cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The folder is not what was written.
+    #[error(transparent)]
+    Check(#[from] RecoverError),
+    /// Nothing was made.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// Nothing was enrolled.
+    #[error(transparent)]
+    Enrol(#[from] EnrolError),
+    /// Nothing was exported.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// The token file.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Failure {
+    pub(crate) fn file(path: &std::path::Path, error: std::io::Error) -> Self {
+        Self::File { path: path.to_owned(), error }
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Open(OpenError::Locked) => Some("stop the server that has it open, or the other command"),
+            Self::Open(OpenError::Recover(
+                RecoverError::StoreBehind { .. } | RecoverError::LogBehind { .. },
+            )) => Some("put back store and log of the same moment; do not delete either"),
+            Self::Matrix { .. } => Some("write it with numpy.save(path, array.astype('<f4'))"),
+            Self::Rows(_) => Some("correct the rows and repeat the command: rows on record are passed over"),
+            _ => None,
+        }
+    }
+
+    /// 2: the caller's input; 3: the folder is in use; 4: some rows were refused; 5: the folder is at fault.
+    pub(crate) fn code(&self) -> u8 {
+        match self {
+            Self::Argument(_)
+            | Self::File { .. }
+            | Self::Matrix { .. }
+            | Self::Publish(_)
+            | Self::Token(_)
+            | Self::Open(OpenError::Missing(_) | OpenError::Exists(_)) => 2,
+            Self::Open(OpenError::Locked) => 3,
+            Self::Rows(_) => 4,
+            Self::Open(_) | Self::Check(_) | Self::Enrol(_) | Self::Export(_) | Self::Store(_) => 5,
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! `limen-index`: the administrator's command line. One command, one file; printing happens only here.
+
+mod error;
+
+mod place;
+
+mod rows;
+
+mod commands;
+
+mod cli;
+
+use std::process::ExitCode;
+
+#[expect(clippy::print_stderr, reason = "a command line tells its errors")]
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            if let Some(hint) = failure.hint() {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::from(failure.code())
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The folder that a command works on, and for whom.
+
+use crate::error::Failure;
+use clap::Args;
+use gallery::{
+    Gallery,
+    ambient::Ambient,
+    authority::Caller,
+    inspect,
+    law::{Nation, OwnReference},
+    watchlist::Watchlist,
+};
+use std::{path::PathBuf, sync::Arc};
+
+/// The folder of a stopped node.
+#[derive(Args)]
+pub(crate) struct Place {
+    /// Data folder.
+    #[arg(long, env = "LIMEN_FOLDER", default_value = "limen-data")]
+    pub(crate) folder: PathBuf,
+}
+
+impl Place {
+    /// Opens it; refused while a server has it open.
+    pub(crate) fn open(&self) -> Result<Gallery, Failure> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Gallery::open(&self.folder, cores, Ambient::system())?)
+    }
+}
+
+/// The nation for which a command acts; with the folder in hand no token is asked for, and the log names the
+/// tool.
+#[derive(Args)]
+pub(crate) struct For {
+    /// Nation for which to act, as three capital letters.
+    #[arg(long)]
+    nation: Nation,
+}
+
+impl For {
+    pub(crate) fn caller(&self) -> Caller {
+        administrator(self.nation.clone())
+    }
+}
+
+/// Whoever holds the folder, acting for a nation.
+pub(crate) fn administrator(nation: Nation) -> Caller {
+    let name: OwnReference = "limen-index".parse().expect("a plain name");
+    Caller::administrator(name, nation)
+}
+
+/// A watchlist of the caller's nation, by id or by name.
+pub(crate) fn watchlist(gallery: &Gallery, caller: &Caller, text: &str) -> Result<Arc<Watchlist>, Failure> {
+    let named = |list: &Arc<Watchlist>| list.id.to_string() == text || list.policy.name.as_str() == text;
+    let found = inspect::watchlists(gallery, caller).into_iter().find(named);
+    let unknown = || Failure::Argument(format!("{} has no watchlist {text}", caller.nation()));
+    found.ok_or_else(unknown)
+}
