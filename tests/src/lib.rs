@@ -1,0 +1,280 @@
+//! The house seen from the street: real processes, real sockets, named actors.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has failed")]
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use serde_json::{Value, json};
+use std::{
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::OnceLock,
+    time::Duration,
+};
+
+/// Features of a test template.
+pub const DIMENSION: usize = 16;
+
+/// Where the shared test data is, if it is there: `LIMEN_SHARED`, or `../shared` beside the repository.
+pub fn shared() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared");
+    let folder = std::env::var_os("LIMEN_SHARED").map_or(beside, PathBuf::from);
+    folder.is_dir().then_some(folder)
+}
+
+/// The repository's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A binary of the workspace, built for the profile under test.
+pub fn binary(name: &str) -> PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    let folder = FOLDER.get_or_init(|| {
+        let test = std::env::current_exe().unwrap();
+        let folder = test.ancestors().nth(2).unwrap().to_owned();
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(root());
+        if folder.file_name().is_some_and(|name| name == "release") {
+            build.arg("--release");
+        }
+        assert!(build.status().unwrap().success(), "the binaries do not build");
+        folder
+    });
+    folder.join(name)
+}
+
+/// Runs `limen-index` with these arguments on a folder.
+pub fn index_output(folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(binary("limen-index"));
+    command.args(arguments).env("LIMEN_FOLDER", folder).output().unwrap()
+}
+
+/// The same, expecting success; returns what it printed.
+pub fn index(folder: &Path, arguments: &[&str]) -> String {
+    let output = index_output(folder, arguments);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "limen-index {arguments:?}: {error}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A data folder with one watchlist of Utopia and tokens for its people.
+pub struct Site {
+    /// The data folder.
+    pub folder: tempfile::TempDir,
+    /// Utopia's watchlist.
+    pub list: String,
+    /// Utopia's enroller and keeper of records.
+    pub clerk: String,
+    /// A checkpoint that may look up and verify on Utopia's list.
+    pub guard: String,
+    /// Another nation's enroller, who may also search its own lists.
+    pub foreigner: String,
+}
+
+impl Site {
+    /// Makes the folder with the tools, as an administrator would.
+    pub fn found() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        index(path, &["init", "--model", "test", "--dimension", &DIMENSION.to_string()]);
+        let list = index(path, &list_arguments("UTO", "first"));
+        let token = |arguments: &[&str]| index(path, &[&["token", "add"], arguments].concat());
+        let every = ["--verb", "enrol", "--verb", "retire", "--verb", "inspect", "--verb", "publish"];
+        let clerk = token(&[&["--name", "clerk", "--nation", "UTO", "--own"], every.as_slice()].concat());
+        let search = ["--verb", "lookup", "--verb", "verify", "--purpose", "border_control"];
+        let own = ["--name", "guard", "--nation", "UTO", "--watchlist", &list];
+        let guard = token(&[own.as_slice(), &search].concat());
+        let foreign = ["--name", "foreigner", "--nation", "XAA", "--own"];
+        let foreigner = token(&[foreign.as_slice(), &every, &search].concat());
+        Self { folder, list, clerk, guard, foreigner }
+    }
+
+    /// Starts a server on the folder.
+    pub fn serve(&self) -> Server {
+        Server::start(self.folder.path(), &[])
+    }
+}
+
+/// Arguments that make a watchlist.
+pub fn list_arguments<'a>(nation: &'a str, name: &'a str) -> Vec<&'a str> {
+    "watchlist add --purpose border_control --legal-basis eu_2018_1861 --handling H1 --category wanted --category missing \
+     --model test --threshold 0.8 --retention-days 30"
+        .split_whitespace()
+        .chain(["--nation", nation, "--name", name])
+        .collect()
+}
+
+/// A running `limen serve`. Dropping it kills it.
+pub struct Server {
+    child: Child,
+    /// Its address, as `http://…`.
+    pub url: String,
+}
+
+impl Server {
+    /// Starts one and waits until it listens.
+    pub fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(binary("limen"));
+        command.args(["serve", "--listen", "127.0.0.1:0", "--folder"]).arg(folder);
+        command.envs(environment.iter().copied()).env("RUST_LOG", "warn").stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url =
+            line.trim().strip_prefix("limen listens on ").unwrap_or_else(|| panic!("no server: {line:?}"));
+        Self { url: url.to_owned(), child }
+    }
+
+    /// Its process id.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `kill -9`, if it still runs.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill(); // it may be dead already
+        self.child.wait().unwrap();
+    }
+
+    /// `kill -TERM`, and waits until it has ended; was that in order?
+    pub fn terminate(mut self) -> bool {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap().success()
+    }
+
+    /// Someone with a token.
+    pub fn actor<'a>(&'a self, token: &'a str) -> Actor<'a> {
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let agent = config.timeout_global(Some(Duration::from_mins(1))).build().into();
+        Actor { url: &self.url, token, agent }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What came back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Value,
+}
+
+impl Answer {
+    /// The body, if the status is this one.
+    #[track_caller]
+    pub fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.body);
+        self.body
+    }
+}
+
+/// Someone with a token.
+pub struct Actor<'a> {
+    url: &'a str,
+    token: &'a str,
+    agent: ureq::Agent,
+}
+
+impl Actor<'_> {
+    /// Sends a request; an error when the server cannot be reached or breaks off.
+    pub fn try_send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&[u8]>,
+        headers: &[(&str, &str)],
+    ) -> Result<Answer, ureq::Error> {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        if !self.token.is_empty() {
+            request = request.header("authorization", format!("Bearer {}", self.token));
+        }
+        if body.is_some() && !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = match body {
+            Some(body) => self.agent.run(request.body(body)?)?,
+            None => self.agent.run(request.body(())?)?,
+        };
+        let status = response.status().as_u16();
+        Ok(Answer { status, body: response.body_mut().read_json()? })
+    }
+
+    /// Sends JSON.
+    pub fn post(&self, path: &str, body: &Value) -> Answer {
+        self.try_send("POST", path, Some(body.to_string().as_bytes()), &[]).unwrap()
+    }
+
+    /// Sends JSON under an idempotency key.
+    pub fn post_keyed(&self, path: &str, body: &Value, key: &str) -> Answer {
+        let headers = [("idempotency-key", key)];
+        self.try_send("POST", path, Some(body.to_string().as_bytes()), &headers).unwrap()
+    }
+
+    /// Reads.
+    pub fn get(&self, path: &str) -> Answer {
+        self.try_send("GET", path, None, &[]).unwrap()
+    }
+
+    /// Deletes.
+    pub fn delete(&self, path: &str) -> Answer {
+        self.try_send("DELETE", path, None, &[]).unwrap()
+    }
+
+    /// Looks up.
+    pub fn look_up(&self, list: &str, face: u64) -> Answer {
+        self.post("/v1/lookups", &lookup(list, face))
+    }
+
+    /// Enrols a new subject of Utopia and returns its id.
+    pub fn enrol(&self, list: &str, reference: &str, face: u64) -> String {
+        let body = self.post("/v1/subjects", &subject(list, reference, face)).expect(201);
+        body["subject"].as_str().unwrap().to_owned()
+    }
+}
+
+/// Features of an imagined face: no two are alike.
+pub fn face(number: u64) -> Vec<f32> {
+    let mut chance = ChaCha8Rng::seed_from_u64(number);
+    (0..DIMENSION).map(|_| chance.next_u32() as f32 / u32::MAX as f32 - 0.5).collect()
+}
+
+/// Features as base64.
+pub fn encode(features: &[f32]) -> String {
+    STANDARD.encode(features.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<_>>())
+}
+
+/// A lookup on one list.
+pub fn lookup(list: &str, number: u64) -> Value {
+    json!({
+        "watchlists": [list], "purpose": "border_control", "legal_basis": "eu_2018_1861",
+        "case_reference": "case 1", "probe": { "model": "test", "features": face(number) },
+    })
+}
+
+/// A subject with one encounter.
+pub fn subject(list: &str, reference: &str, number: u64) -> Value {
+    json!({
+        "reference": reference, "entries": [{ "watchlist": list, "category": "wanted" }],
+        "encounters": [{ "template": { "model": "test", "features": encode(&face(number)) } }],
+    })
+}
+
+/// The candidates' subjects.
+pub fn candidates(body: &Value) -> Vec<&str> {
+    body["candidates"].as_array().unwrap().iter().map(|c| c["subject"].as_str().unwrap()).collect()
+}

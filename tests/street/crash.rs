@@ -1,0 +1,166 @@
+//! `kill -9` at random moments: nothing acknowledged is lost, nothing retired comes back, and the log and
+//! the record agree.
+
+use gallery::{
+    Gallery,
+    ambient::Ambient,
+    event::{Event, What},
+};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tests::*;
+
+/// What the clients know.
+#[derive(Default)]
+struct Known {
+    /// Acknowledged enrolments: face and subject.
+    enrolled: BTreeMap<u64, String>,
+    /// Acknowledged retirements, by face.
+    retired: BTreeSet<u64>,
+    /// Retirements asked for whose answer never came.
+    unsure: BTreeSet<u64>,
+}
+
+/// Enrols, and retires every third, until the server is gone.
+fn write_until_killed(
+    server: &Server,
+    site: &Site,
+    next: &AtomicU64,
+    known: &Mutex<Known>,
+    stop: &AtomicBool,
+) {
+    let clerk = server.actor(&site.clerk);
+    while !stop.load(Ordering::Relaxed) {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        let body = subject(&site.list, &format!("p{number}"), number).to_string();
+        let key = format!("enrol {number}");
+        let headers = [("idempotency-key", key.as_str())];
+        // An answer that broke off is asked for again after the restart, under the same key.
+        let Ok(answer) = clerk.try_send("POST", "/v1/subjects", Some(body.as_bytes()), &headers) else {
+            return;
+        };
+        let id = answer.expect(201)["subject"].as_str().unwrap().to_owned();
+        known.lock().unwrap().enrolled.insert(number, id.clone());
+        if number.is_multiple_of(3) {
+            known.lock().unwrap().unsure.insert(number);
+            let Ok(answer) = clerk.try_send("DELETE", &format!("/v1/subjects/{id}"), None, &[]) else {
+                return;
+            };
+            answer.expect(200);
+            let mut known = known.lock().unwrap();
+            known.unsure.remove(&number);
+            known.retired.insert(number);
+        }
+    }
+}
+
+fn check(server: &Server, site: &Site, known: &Known, numbers: impl Iterator<Item = u64>) {
+    let guard = server.actor(&site.guard);
+    for number in numbers {
+        let Some(id) = known.enrolled.get(&number) else { continue };
+        let answer = guard.look_up(&site.list, number).expect(200);
+        let there = candidates(&answer).contains(&id.as_str());
+        assert_eq!(answer["certificate"]["compared"], answer["certificate"]["expected"]);
+        if known.retired.contains(&number) {
+            assert!(!there, "retired subject {number} was returned");
+        } else if !known.unsure.contains(&number) {
+            assert!(there, "enrolled subject {number} was lost");
+        }
+    }
+}
+
+/// Asks again for what was on its way when the server was killed.
+fn repeat_unanswered(server: &Server, site: &Site, known: &mut Known, numbers: std::ops::Range<u64>) {
+    let clerk = server.actor(&site.clerk);
+    for number in numbers.filter(|number| !known.enrolled.contains_key(number)).collect::<Vec<_>>() {
+        let body = subject(&site.list, &format!("p{number}"), number);
+        let answer = clerk.post_keyed("/v1/subjects", &body, &format!("enrol {number}")).expect(201);
+        known.enrolled.insert(number, answer["subject"].as_str().unwrap().to_owned());
+    }
+    for number in std::mem::take(&mut known.unsure) {
+        let answer = clerk.delete(&format!("/v1/subjects/{}", known.enrolled[&number]));
+        assert!(matches!(answer.status, 200 | 409), "{}", answer.body);
+        known.retired.insert(number);
+    }
+}
+
+#[test]
+fn a_hundred_kills_lose_nothing_acknowledged_and_revive_nothing_retired() {
+    const KILLS: u64 = 100;
+    let site = Site::found();
+    let mut chance = ChaCha8Rng::seed_from_u64(9);
+    let next = AtomicU64::new(1);
+    let known = Mutex::new(Known::default());
+    let mut begun = 1;
+    for kill in 0..=KILLS {
+        let mut server = site.serve();
+        {
+            let mut known = known.lock().unwrap();
+            let now = next.load(Ordering::Relaxed);
+            check(&server, &site, &known, begun..now);
+            check(&server, &site, &known, (0..20).map(|_| 1 + chance.next_u64() % now));
+            repeat_unanswered(&server, &site, &mut known, begun..now);
+            check(&server, &site, &known, begun..now);
+            begun = now;
+            if kill == KILLS {
+                check(&server, &site, &known, 1..now);
+                assert!(server.terminate());
+                break;
+            }
+        }
+        let stop = AtomicBool::new(false);
+        let pause = Duration::from_millis(5 + chance.next_u64() % 120);
+        // Shared by the writers while it runs, and killed under them.
+        let id = server.process();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| write_until_killed(&server, &site, &next, &known, &stop));
+            }
+            std::thread::sleep(pause);
+            kill_nine(id);
+            stop.store(true, Ordering::Relaxed);
+        });
+        server.kill();
+    }
+    let known = known.into_inner().unwrap();
+    assert!(known.enrolled.len() > 500 && known.retired.len() > 100, "too little was done between the kills");
+    record_and_log_agree(&site, &known);
+}
+
+fn kill_nine(id: u32) {
+    assert!(std::process::Command::new("kill").args(["-9", &id.to_string()]).status().unwrap().success());
+}
+
+fn record_and_log_agree(site: &Site, known: &Known) {
+    let gallery = Gallery::open(site.folder.path(), 1, Ambient::system()).unwrap();
+    gallery.check().unwrap();
+    let status = gallery.status().unwrap();
+    assert_eq!(
+        status.subjects + status.retired,
+        known.enrolled.len() as u64,
+        "each reference made one subject"
+    );
+    assert_eq!(status.retired, known.retired.len() as u64);
+    let (mut enrolled, mut retired) = (BTreeSet::new(), BTreeSet::new());
+    let disk = audit::storage::Disk::open(&site.folder.path().join("log")).unwrap();
+    audit::verify::verify(&disk, |_, leaf| {
+        match serde_json::from_slice::<Event>(&leaf.payload).unwrap().what {
+            What::Enrol { enrolled: one, .. } => assert!(enrolled.insert(one.subject.to_string())),
+            What::Retire { subject } => assert!(retired.insert(subject.to_string())),
+            _ => (),
+        }
+    })
+    .unwrap();
+    assert_eq!(enrolled, known.enrolled.values().cloned().collect());
+    assert_eq!(retired, known.retired.iter().map(|number| known.enrolled[number].clone()).collect());
+}

@@ -1,0 +1,12 @@
+//! Street tests: one file a verb or a law.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has failed")]
+
+mod bad_input;
+mod crash;
+mod enrol;
+mod lookup;
+mod overload;
+mod real_faces;
+mod tidy;
+mod tools;
+mod watchlists;

@@ -1,0 +1,161 @@
+//! An administrator fills, exports and checks a folder with `limen-index`.
+
+use std::{fmt::Write, fs, path::Path};
+use tests::*;
+
+fn npy(path: &Path, rows: &[Vec<f32>]) {
+    let shape = format!("({}, {})", rows.len(), rows.first().map_or(DIMENSION, Vec::len));
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
+    header.push_str(&" ".repeat(117 - header.len()));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    rows.iter().flatten().for_each(|x| bytes.extend(x.to_le_bytes()));
+    fs::write(path, bytes).unwrap();
+}
+
+fn csv(path: &Path, count: usize) {
+    let mut text = "subject,encounter,watchlist,category\n".to_owned();
+    (0..count).for_each(|i| writeln!(text, "p{i},e1,first,wanted").unwrap());
+    fs::write(path, text).unwrap();
+}
+
+/// Arguments that enrol `m.npy` and `rows.csv` of a folder.
+fn enrol<'a>(features: &'a str, rows: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["enrol", "--nation", "UTO", "--features", features, "--rows", rows], more].concat()
+}
+
+#[test]
+fn a_bulk_enrolment_is_found_resumed_and_exported() {
+    let site = Site::found();
+    let path = site.folder.path();
+    let (features, rows) = (path.join("m.npy"), path.join("rows.csv"));
+    let (features, rows) = (features.to_str().unwrap(), rows.to_str().unwrap());
+    let faces: Vec<Vec<f32>> = (0..2500).map(face).collect();
+    npy(Path::new(features), &faces);
+    csv(Path::new(rows), 2500);
+    assert_eq!(index(path, &enrol(features, rows, &[])), "2500 enrolled, 0 on record already, 0 refused");
+    assert_eq!(index(path, &enrol(features, rows, &[])), "0 enrolled, 2500 on record already, 0 refused");
+    let report: serde_json::Value =
+        serde_json::from_str(&index(path, &["inspect", "--check", "--json"])).unwrap();
+    assert_eq!((&report["subjects"], &report["active_references"][&site.list]), (&2500.into(), &2500.into()));
+    let (out, out_rows) = (path.join("out.npy"), path.join("out.csv"));
+    let export = [
+        "export",
+        "--nation",
+        "UTO",
+        "--watchlist",
+        "first",
+        "--features",
+        out.to_str().unwrap(),
+        "--rows",
+        out_rows.to_str().unwrap(),
+    ];
+    assert_eq!(index(path, &export), "2500 references");
+    let exported: Vec<Vec<f32>> = gallery::npy::Matrix::open(&out).unwrap().map(Result::unwrap).collect();
+    assert_eq!(exported, faces, "as they came");
+    assert_eq!(fs::read_to_string(&out_rows).unwrap(), fs::read_to_string(rows).unwrap());
+    assert_eq!(index_output(path, &export).status.code(), Some(2), "nothing is overwritten");
+    let server = site.serve();
+    let answer = server.actor(&site.guard).look_up(&site.list, 2499).expect(200);
+    assert_eq!((&answer["decision"], &answer["certificate"]["compared"]), (&"hit".into(), &2500.into()));
+    let refused = index_output(path, &["inspect"]);
+    assert_eq!(refused.status.code(), Some(3), "a server has the folder open");
+}
+
+#[test]
+fn malformed_rows_are_told_by_line_and_skipped_or_refused_as_told() {
+    let site = Site::found();
+    let path = site.folder.path();
+    let (features, rows) = (path.join("m.npy"), path.join("rows.jsonl"));
+    let (features, rows) = (features.to_str().unwrap(), rows.to_str().unwrap());
+    let mut faces: Vec<Vec<f32>> = (0..6).map(face).collect();
+    faces[4][2] = f32::INFINITY;
+    npy(Path::new(features), &faces);
+    let row = |i: u32, list: &str, category: &str| {
+        format!(
+            "{{\"subject\":\"p{i}\",\"encounter\":\"e\",\"watchlist\":\"{list}\",\"category\":\"{category}\"}}\n"
+        )
+    };
+    let lines = [
+        row(0, "first", "wanted"),
+        row(1, "first", "hero"),
+        row(2, "nowhere", "wanted"),
+        row(3, "first", "victim"),
+        row(4, "first", "wanted"),
+        row(5, &site.list, "missing"),
+    ];
+    fs::write(rows, lines.concat()).unwrap();
+    let stopped = index_output(path, &enrol(features, rows, &[]));
+    assert_eq!(stopped.status.code(), Some(4));
+    assert!(String::from_utf8_lossy(&stopped.stderr).contains("rows.jsonl line 2: "));
+    assert!(index(path, &["inspect"]).contains("subjects      0"), "nothing was enrolled");
+    let skipped = index_output(path, &enrol(features, rows, &["--on-error", "skip"]));
+    assert_eq!(skipped.status.code(), Some(4));
+    assert_eq!(String::from_utf8_lossy(&skipped.stdout).trim(), "2 enrolled, 0 on record already, 4 refused");
+    let told = String::from_utf8_lossy(&skipped.stderr).into_owned();
+    for line in 2..=5 {
+        assert!(told.contains(&format!("rows.jsonl line {line}: ")), "{told}");
+    }
+    assert!(!told.contains("inf,"), "no features in errors");
+}
+
+#[test]
+fn a_truncated_matrix_or_another_form_is_refused_before_anything_is_enrolled() {
+    let site = Site::found();
+    let path = site.folder.path();
+    let (features, rows) = (path.join("m.npy"), path.join("rows.csv"));
+    npy(&features, &(0..10).map(face).collect::<Vec<_>>());
+    csv(&rows, 10);
+    let whole = fs::read(&features).unwrap();
+    let run = || {
+        let output = index_output(path, &enrol(features.to_str().unwrap(), rows.to_str().unwrap(), &[]));
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for cut in [0, 5, 60, 128, 129, whole.len() - 1] {
+        fs::write(&features, &whole[..cut]).unwrap();
+        let (code, told) = run();
+        assert_eq!(code, Some(2), "cut at {cut}: {told}");
+        assert!(told.contains("m.npy"), "{told}");
+    }
+    fs::write(&features, &whole).unwrap();
+    csv(&rows, 9);
+    assert_eq!(run(), (Some(2), "error: the matrix has 10 rows, the list has 9\n".to_owned()));
+    npy(&features, &vec![vec![1.0; DIMENSION + 1]; 9]);
+    assert_eq!(run().0, Some(4), "another dimension than the model's");
+    assert!(index(path, &["inspect", "--check"]).contains("subjects      0"));
+}
+
+#[test]
+fn a_bulk_enrolment_that_is_killed_is_resumed() {
+    let site = Site::found();
+    let path = site.folder.path();
+    let (features, rows) = (path.join("m.npy"), path.join("rows.csv"));
+    npy(&features, &(0..20_000).map(face).collect::<Vec<_>>());
+    csv(&rows, 20_000);
+    let arguments = enrol(features.to_str().unwrap(), rows.to_str().unwrap(), &[]);
+    for pause_ms in [150, 250, 350] {
+        let mut command = std::process::Command::new(binary("limen-index"));
+        let mut child = command.args(&arguments).env("LIMEN_FOLDER", path).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(pause_ms));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        index(path, &["inspect", "--check"]);
+    }
+    index(path, &arguments);
+    let report: serde_json::Value =
+        serde_json::from_str(&index(path, &["inspect", "--check", "--json"])).unwrap();
+    assert_eq!((&report["subjects"], &report["encounters"]), (&20_000.into(), &20_000.into()));
+}
+
+#[test]
+fn a_folder_is_made_once() {
+    let site = Site::found();
+    let again = index_output(site.folder.path(), &["init", "--model", "test", "--dimension", "16"]);
+    assert_eq!(again.status.code(), Some(2));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let missing = index_output(elsewhere.path(), &["inspect"]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&missing.stderr).contains("limen-index init"));
+}
