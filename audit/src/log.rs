@@ -12,15 +12,18 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 /// A segment that has grown past this is followed by a new one, so that a start reads a bounded part.
 const SEGMENT_LIMIT_BYTES: u64 = 16 << 20;
 /// A group commit takes no more appends past this.
 const BATCH_LIMIT_BYTES: usize = 4 << 20;
+/// How soon to try again when the log could not be written.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// Appends that may wait for the group commit.
 const QUEUE_LIMIT: usize = 4096;
 
@@ -55,6 +58,7 @@ pub struct Log {
     sender: SyncSender<Message>,
     head: Arc<Mutex<Head>>,
     poisoned: Arc<AtomicBool>,
+    failing: Arc<AtomicBool>,
     cut_bytes: u64,
     thread: Option<JoinHandle<()>>,
 }
@@ -87,20 +91,21 @@ impl Log {
         }
         let shared = Arc::new(Mutex::new(head.clone()));
         let (sender, receiver) = sync_channel(QUEUE_LIMIT);
-        let poisoned = Arc::new(AtomicBool::new(false));
+        let (poisoned, failing) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let mut writer = Writer {
             storage,
             head,
             length,
             segment_limit_bytes,
             poisoned: Arc::clone(&poisoned),
+            failing: Arc::clone(&failing),
             shared: Arc::clone(&shared),
         };
         let thread = std::thread::Builder::new()
             .name("audit-log".to_owned())
             .spawn(move || writer.run(&receiver))
             .map_err(VerifyError::Io)?;
-        Ok(Self { sender, head: shared, poisoned, cut_bytes, thread: Some(thread) })
+        Ok(Self { sender, head: shared, poisoned, failing, cut_bytes, thread: Some(thread) })
     }
 
     /// Appends leaves, next to each other, and returns when they are durable.
@@ -116,6 +121,11 @@ impl Log {
     /// Has a sync failed, or the writing thread ended? Then nothing is appended before a restart.
     pub fn poisoned(&self) -> bool {
         self.poisoned.load(Ordering::Acquire) || self.thread.as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
+    /// Could the last batch not be written? It is tried again until it can.
+    pub fn failing(&self) -> bool {
+        self.failing.load(Ordering::Acquire)
     }
 
     /// Bytes of an unfinished batch that were cut off when the log was opened.
@@ -152,12 +162,14 @@ struct Writer<S> {
     length: u64,
     segment_limit_bytes: u64,
     poisoned: Arc<AtomicBool>,
+    /// Could the last batch not be written?
+    failing: Arc<AtomicBool>,
     shared: Arc<Mutex<Head>>,
 }
 
 impl<S: Storage> Writer<S> {
     fn run(&mut self, receiver: &Receiver<Message>) {
-        while let Ok(Message::Append(leaves, reply)) = receiver.recv() {
+        while let Message::Append(leaves, reply) = self.next(receiver) {
             let mut group = vec![(leaves.len(), reply)];
             let mut batch = leaves;
             let mut bytes: usize = batch.iter().map(|leaf| leaf.payload.len()).sum();
@@ -176,6 +188,26 @@ impl<S: Storage> Writer<S> {
             self.commit_group(&batch, group);
             if close {
                 return;
+            }
+        }
+    }
+
+    fn unwritten(&self, error: &io::Error) -> AppendError {
+        self.failing.store(true, Ordering::Release);
+        AppendError::Unwritten(error.to_string())
+    }
+
+    /// The next message. While the log cannot be written, an empty batch is tried once a second, so that it
+    /// is known when it can be again.
+    fn next(&mut self, receiver: &Receiver<Message>) -> Message {
+        loop {
+            if !self.failing.load(Ordering::Acquire) {
+                return receiver.recv().unwrap_or(Message::Close);
+            }
+            match receiver.recv_timeout(TRY_AGAIN) {
+                Ok(message) => return message,
+                Err(RecvTimeoutError::Disconnected) => return Message::Close,
+                Err(RecvTimeoutError::Timeout) => drop(self.commit(&[])),
             }
         }
     }
@@ -200,32 +232,29 @@ impl<S: Storage> Writer<S> {
             return Err(AppendError::Poisoned);
         }
         if self.length > self.segment_limit_bytes {
-            // Made whole or not at all; what a full disk left of it is replaced by the next try.
+            // Made whole or not at all; what a failure left of it is replaced by the next try, before which
+            // nothing is appended.
             let started = start_segment(&mut self.storage, &self.head);
-            self.length = started.map_err(|error| {
-                let full = error.kind() == io::ErrorKind::StorageFull;
-                self.poisoned.fetch_or(!full, Ordering::AcqRel);
-                unwritten(&error)
-            })?;
+            self.length = started.map_err(|error| self.unwritten(&error))?;
         }
         let bytes = segment::batch(self.head.tree.size(), leaves);
         if let Err(error) = self.storage.append(&bytes) {
-            self.poisoned.store(self.storage.truncate(self.length).is_err(), Ordering::Release);
-            return Err(unwritten(&error));
+            if self.storage.truncate(self.length).is_err() {
+                self.poisoned.store(true, Ordering::Release);
+                return Err(AppendError::Poisoned);
+            }
+            return Err(self.unwritten(&error));
         }
         if self.storage.sync().is_err() {
             self.poisoned.store(true, Ordering::Release);
             return Err(AppendError::Poisoned);
         }
+        self.failing.store(false, Ordering::Release);
         self.length += bytes.len() as u64;
         self.head.extend(leaves);
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.head);
         Ok(())
     }
-}
-
-fn unwritten(error: &io::Error) -> AppendError {
-    AppendError::Unwritten(error.to_string())
 }
 
 #[cfg(test)]
@@ -238,7 +267,8 @@ mod tests {
         Leaf { tag, salt: [tag as u8; 32], payload: format!("event {tag}").into_bytes() }
     }
 
-    /// A disk that can be told to fail: 1 = the next writes, half-way; 2 = syncs.
+    /// A disk that can be told to fail: 1 = the next writes, half-way; 2 = syncs; 3 = new
+    /// segments.
     struct Failing(Disk, Arc<AtomicU8>);
 
     impl Storage for Failing {
@@ -249,6 +279,9 @@ mod tests {
             self.0.read(name)
         }
         fn create(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
+            if self.1.load(Ordering::SeqCst) == 3 {
+                return Err(io::Error::other("EMFILE"));
+            }
             self.0.create(name, content)
         }
         fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -319,6 +352,25 @@ mod tests {
         assert!(matches!(log.append(vec![leaf(2)]), Err(AppendError::Unwritten(_))));
         fault.store(0, Ordering::SeqCst);
         assert_eq!(log.append(vec![leaf(3)]).unwrap()[0].leaf_index(), 1);
+        let head = verify::verify(&Disk::open(folder.path()).unwrap(), |_, _| ()).unwrap();
+        assert_eq!(head, log.head());
+    }
+
+    #[test]
+    fn a_segment_that_cannot_be_begun_is_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let fault = Arc::new(AtomicU8::new(0));
+        let disk = Failing(Disk::open(folder.path()).unwrap(), Arc::clone(&fault));
+        let log = Log::open_with(disk, 100).unwrap();
+        log.append(vec![leaf(1)]).unwrap();
+        fault.store(3, Ordering::SeqCst);
+        assert!(matches!(log.append(vec![leaf(2)]), Err(AppendError::Unwritten(_))));
+        assert!(log.failing() && !log.poisoned());
+        fault.store(0, Ordering::SeqCst);
+        while log.failing() {
+            std::thread::sleep(Duration::from_millis(20)); // it finds out by itself
+        }
+        assert_eq!(log.append(vec![leaf(2)]).unwrap()[0].leaf_index(), 1);
         let head = verify::verify(&Disk::open(folder.path()).unwrap(), |_, _| ()).unwrap();
         assert_eq!(head, log.head());
     }

@@ -164,7 +164,7 @@ pub fn enrol_encounter(
     let enrolled = gallery.writer.write(permit.actor().clone(), claim.as_ref(), move |change| {
         let found = change.find_subject(&permit.actor().nation, subject)?;
         let (key, reference, retired) = found.ok_or(EnrolError::Unknown)?;
-        if !change.active_entries(key)?.into_iter().all(|list| permit.reaches_own(list)) {
+        if !change.entries_of(key)?.into_iter().all(|list| permit.reaches_own(list)) {
             return Err(EnrolError::Unknown);
         }
         if retired.is_some() {

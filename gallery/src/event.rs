@@ -39,6 +39,8 @@ pub enum What {
         limit: u32,
         /// All that was answered.
         answer: LookupAnswer,
+        /// Who reaches the threshold beyond the list that was answered.
+        beyond: Vec<Beyond>,
     },
     /// A verification was answered.
     Verify {
@@ -87,10 +89,10 @@ pub enum What {
         /// How many encounters.
         encounters: u64,
     },
-    /// Entries of a watchlist reached the end of their retention.
+    /// Entries reached the end of their retention.
     Expire {
-        /// How many.
-        entries: u64,
+        /// Who, and on which watchlist.
+        entries: Vec<(SubjectId, WatchlistId)>,
     },
     /// A model profile came into use.
     AddModel {
@@ -134,6 +136,17 @@ pub struct Enrolled {
     pub encounters: Vec<EncounterId>,
     /// The watchlists entered, and why.
     pub entries: Vec<(WatchlistId, Category)>,
+}
+
+/// A subject that reaches the threshold and was not shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Beyond {
+    /// Who.
+    pub subject: SubjectId,
+    /// The best score of the subject's references.
+    pub score: f32,
+    /// The watchlists whose threshold it reaches.
+    pub watchlists: Vec<WatchlistId>,
 }
 
 /// What a probe was: its model, and its features hidden behind the leaf's salt.

@@ -5,8 +5,9 @@ use crate::{
     event::What,
     gallery::Gallery,
     id::AgencyId,
-    record::{StoreError, WriteError, change::Done},
+    record::{StoreError, WriteError, change::Done, writer::Refusal},
 };
+use std::collections::BTreeSet;
 
 /// Entries that one transaction ends.
 const AT_ONCE: u32 = 1000;
@@ -27,12 +28,12 @@ pub fn due(gallery: &Gallery) -> Result<(), ExpireError> {
             return Ok(());
         }
         let ended = gallery.writer.write(the_node(), None, |change| {
-            let (entries, subjects) = change.expire_entries(AT_ONCE)?;
-            if entries == 0 {
+            let entries = change.expire_entries(AT_ONCE)?;
+            if entries.is_empty() {
                 return Err(NotEnded::NothingDue); // and nothing to log
             }
             let mut deltas = Vec::new();
-            for subject in subjects {
+            for subject in entries.iter().map(|(subject, _)| *subject).collect::<BTreeSet<_>>() {
                 deltas.extend(change.lists_of(subject)?);
             }
             Ok(Done { outcome: (), what: What::Expire { entries }, deltas })
@@ -49,6 +50,12 @@ pub fn due(gallery: &Gallery) -> Result<(), ExpireError> {
 enum NotEnded {
     NothingDue,
     Fault(WriteError),
+}
+
+impl Refusal for NotEnded {
+    fn for_room(&self) -> bool {
+        matches!(self, Self::Fault(error) if error.for_room())
+    }
 }
 
 impl From<WriteError> for NotEnded {

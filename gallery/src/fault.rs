@@ -1,6 +1,10 @@
 //! How a node's faults and a permit's refusals become part of each verb's own error.
 
-use crate::{authority::Refusal, idempotency::KeyError, record::StoreError};
+use crate::{
+    authority::Refusal,
+    idempotency::KeyError,
+    record::{StoreError, WriteError},
+};
 use audit::log::AppendError;
 
 /// No permit.
@@ -27,6 +31,12 @@ macro_rules! faults {
             }
         }
 
+        impl $crate::record::writer::Refusal for $error {
+            fn for_room(&self) -> bool {
+                matches!(self, Self::Node(error) if $crate::record::writer::Refusal::for_room(error))
+            }
+        }
+
         impl From<$crate::fault::NotPermitted> for $error {
             fn from(error: $crate::fault::NotPermitted) -> Self {
                 match error {
@@ -46,7 +56,7 @@ macro_rules! turn_faults {
             fn from(error: $crate::fault::TurnError) -> Self {
                 match error {
                     $crate::fault::TurnError::Key(error) => Self::Key(error),
-                    $crate::fault::TurnError::Store(error) => error.into(),
+                    $crate::fault::TurnError::Node(error) => Self::Node(error),
                 }
             }
         }
@@ -58,11 +68,11 @@ pub(crate) use turn_faults;
 #[derive(Debug)]
 pub(crate) enum TurnError {
     Key(KeyError),
-    Store(StoreError),
+    Node(WriteError),
 }
 
 impl From<StoreError> for TurnError {
     fn from(error: StoreError) -> Self {
-        Self::Store(error)
+        Self::Node(error.into())
     }
 }

@@ -139,6 +139,9 @@ impl Gallery {
         with: Option<Idempotency>,
     ) -> Result<Turn<T>, TurnError> {
         let Some(with) = with else { return Ok(Turn::First(None)) };
+        if self.writer.stopped() {
+            return Err(TurnError::Node(WriteError::Poisoned));
+        }
         // Claimed before it is looked up, so that no answer can be given in between.
         let claim = self.claims.claim(caller, with).map_err(TurnError::Key)?;
         match self.store.read(|store| read::find_answer(store, &claim.caller, &claim.with))? {

@@ -282,6 +282,22 @@ fn several_references_of_a_subject_make_one_candidate_with_the_best_score() {
 }
 
 #[test]
+fn who_is_beyond_the_list_is_in_the_log() {
+    let house = House::build();
+    let mut subjects: Vec<SubjectId> =
+        (0..4).map(|i| house.enrol(&format!("s{i}"), axis(0)).unwrap()).collect();
+    subjects.sort_unstable();
+    let request = LookupRequest { limit: 1, ..house.request(axis(0)) };
+    let (answer, _) = house.ask(&utopia(), request, None).unwrap();
+    assert_eq!((answer.candidates.len(), answer.total, answer.truncated), (1, 4, true));
+    let Some(What::Lookup { beyond, .. }) = house.events().pop().map(|event| event.what) else {
+        panic!("the last event is not the lookup");
+    };
+    assert_eq!(beyond.iter().map(|one| one.subject).collect::<Vec<_>>(), subjects[1..]);
+    assert_eq!(beyond[0].watchlists, [house.list]);
+}
+
+#[test]
 fn candidates_name_only_the_watchlists_whose_threshold_they_reach() {
     let house = House::build();
     let strict = Policy { threshold: Threshold::new(0.99).unwrap(), ..policy("strict") };
@@ -382,7 +398,12 @@ fn an_entry_is_not_searched_beyond_its_retention_and_a_clock_put_back_revives_no
     assert_eq!(house.look(axis(0)).decision, Decision::NoHit);
     let (record, _) = inspect::inspect(&house.gallery, &utopia(), &Which::Id(subject)).unwrap();
     assert_eq!(record.entries[0].state, EntryState::Expired);
-    assert!(house.events().iter().any(|event| matches!(event.what, What::Expire { entries: 1 })));
+    assert!(
+        house
+            .events()
+            .iter()
+            .any(|event| matches!(event.what, What::Expire { ref entries } if entries.len() == 1))
+    );
 }
 
 #[test]
@@ -531,9 +552,12 @@ fn a_token_for_one_list_neither_sees_nor_changes_people_on_others() {
     let new = NewEncounter { reference: None, captured_at: None, sample: sample(axis(1)) };
     let added = enrol::enrol_encounter(&house.gallery, &caller, subject, new, None);
     assert!(matches!(added, Err(EnrolError::Unknown)));
-    let misses = house.events().into_iter().filter(|event| matches!(event.what, What::Refused { .. }));
-    assert_eq!(misses.count(), 3, "each attempt is in the log");
+    // Nor people who stood there once.
     retire::retire(&house.gallery, &reaching(house.list), subject, None).unwrap();
+    let retired = retire::retire(&house.gallery, &caller, subject, None);
+    assert!(matches!(retired, Err(retire::RetireError::Unknown)));
+    let misses = house.events().into_iter().filter(|event| matches!(event.what, What::Refused { .. }));
+    assert_eq!(misses.count(), 4, "each attempt is in the log");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use crate::{
     authority::{self, Actor, Caller, Ground, Lookup, Permit, Refusal},
     decision::{Candidate, Certificate, Decision, Listed, LookupAnswer, Reason},
-    event::{ProbeDigest, What, salted_digest},
+    event::{Beyond, ProbeDigest, What, salted_digest},
     expire::{self, ExpireError},
     gallery::{Asked, Gallery, Turn},
     id::{EncounterKey, LookupId, SubjectId, WatchlistId},
@@ -189,9 +189,9 @@ pub(crate) fn threshold(
 /// # Errors
 /// When the node cannot write the event; the lookup then has no answer.
 pub fn conclude(gallery: &Gallery, concluding: Concluding) -> Result<(LookupAnswer, Receipt), LookupError> {
-    let Concluding { prepared, list, places, certificate } = concluding;
+    let Concluding { prepared, list, places, beyond, certificate } = concluding;
     let candidates = gallery.store.read(|store| {
-        let listed = list.candidates().iter().zip(places).zip(1..);
+        let listed = list.shown().iter().zip(places).zip(1..);
         listed.map(|((candidate, place), rank)| describe(store, candidate, place, rank)).collect()
     })?;
     let candidates: Vec<Candidate> = candidates;
@@ -205,7 +205,7 @@ pub fn conclude(gallery: &Gallery, concluding: Concluding) -> Result<(LookupAnsw
         total: list.total() as u64,
         certificate,
     };
-    record(gallery, *prepared, answer)
+    record(gallery, *prepared, answer, beyond)
 }
 
 fn describe(
@@ -245,6 +245,7 @@ fn record(
     gallery: &Gallery,
     prepared: Prepared,
     answer: LookupAnswer,
+    beyond: Vec<Beyond>,
 ) -> Result<(LookupAnswer, Receipt), LookupError> {
     let Prepared { permit, probe, features, limit, claim, .. } = prepared;
     let actor: Actor = permit.actor().clone();
@@ -257,6 +258,7 @@ fn record(
         },
         limit,
         answer: answer.clone(),
+        beyond,
     };
     // What could not be said now may be asked again under the same key.
     let claim = claim.filter(|_| answer.decision != Decision::Inconclusive);

@@ -97,8 +97,8 @@ impl Gallery {
         }
         let lock = lock(folder)?;
         let mut connection = record::open_for_writing(&database, false)?;
-        // The first commit syncs what the store believes, before the log is compared with it.
-        let generation = recover::next_generation(&connection)?;
+        recover::settle_store(&connection)?; // before the log is compared with it
+        let generation = recover::next_generation(&mut connection)?;
         let log = Arc::new(Log::open(storage(Disk::open(&log_folder)?))?);
         recover::reconcile(&mut connection, &log, &log_folder)?;
         let current = Arc::new(Current::new(recover::load(&connection, generation)?));

@@ -55,7 +55,7 @@ pub fn retire(
     let retired = gallery.writer.write(permit.actor().clone(), claim.as_ref(), move |change| {
         let found = change.find_subject(&permit.actor().nation, subject)?;
         let (key, _, retired) = found.ok_or(RetireError::Unknown)?;
-        if !change.active_entries(key)?.into_iter().all(|list| permit.reaches_own(list)) {
+        if !change.entries_of(key)?.into_iter().all(|list| permit.reaches_own(list)) {
             return Err(RetireError::Unknown);
         }
         if retired.is_some() {

@@ -3,6 +3,7 @@
 use crate::{
     authority::{Lookup, Permit},
     decision::{Certificate, Searched},
+    event::Beyond,
     gallery::Gallery,
     generation::{Piece, Snapshot},
     id::{EncounterKey, LookupId, SubjectId, WatchlistId},
@@ -10,7 +11,7 @@ use crate::{
     timestamp::Timestamp,
 };
 use matcher::{
-    candidate::{CandidateList, Hit},
+    candidate::{Candidate, CandidateList, Hit},
     filter::SlotFilter,
     index::oracle::{self, Found, Query},
     rows::Slot,
@@ -36,8 +37,10 @@ pub struct Prepared {
 pub struct Concluding {
     pub(crate) prepared: Box<Prepared>,
     pub(crate) list: CandidateList<SubjectId>,
-    /// For each candidate of the list, the watchlists whose threshold it reaches and its encounter.
+    /// For each candidate that is shown, the watchlists whose threshold it reaches and its encounter.
     pub(crate) places: Vec<(EncounterKey, Vec<WatchlistId>)>,
+    /// Who reaches the threshold and is not shown.
+    pub(crate) beyond: Vec<Beyond>,
     pub(crate) certificate: Certificate,
 }
 
@@ -112,10 +115,18 @@ fn evaluate(
     };
     let hits = scanned.found.hits.iter().filter_map(|hit| Some((reached(hit)?.0, *hit)));
     let list = CandidateList::fuse(hits, prepared.limit as usize);
-    let best = list.candidates().iter().filter_map(|candidate| reached(&candidate.best));
-    let places = best.map(|(_, key, lists)| (key, lists)).collect();
+    let place = |candidate: &Candidate<SubjectId>| {
+        let (_, key, lists) = reached(&candidate.best)?;
+        Some((key, lists))
+    };
+    let places = list.shown().iter().filter_map(place).collect();
+    let beyond = list.beyond().iter().filter_map(|candidate| {
+        let (_, lists) = place(candidate)?;
+        Some(Beyond { subject: candidate.subject, score: candidate.best.score.value(), watchlists: lists })
+    });
+    let beyond = beyond.collect();
     let certificate = certificate(snapshot, pieces, &prepared, scanned, searched_at);
-    Concluding { prepared, list, places, certificate }
+    Concluding { prepared, list, places, beyond, certificate }
 }
 
 fn locate(pieces: &[Arc<Piece>], slot: Slot) -> Option<(&Arc<Piece>, usize, SubjectId, EncounterKey)> {

@@ -114,8 +114,8 @@ impl Gallery {
         if self.log.poisoned() {
             return Err(AppendError::Poisoned.into());
         }
-        if self.writer.behind() {
-            return Err(AppendError::Unwritten("events of the record wait for it".to_owned()).into());
+        if self.log.failing() || self.writer.behind() {
+            return Err(AppendError::Unwritten("the last try failed".to_owned()).into());
         }
         let snapshot = self.current.load();
         Ok((snapshot.generation, snapshot.as_of))

@@ -2,6 +2,7 @@
 
 use gallery::{
     enrol::EnrolError,
+    expire::ExpireError,
     export::ExportError,
     npy::NpyError,
     open::OpenError,
@@ -48,6 +49,9 @@ pub(crate) enum Failure {
     /// Nothing was enrolled.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
+    /// What has expired could not be taken out of the search.
+    #[error(transparent)]
+    Expire(#[from] ExpireError),
     /// Nothing was exported.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -88,7 +92,12 @@ impl Failure {
             | Self::Open(OpenError::Missing(_) | OpenError::Exists(_)) => 2,
             Self::Open(OpenError::Locked) => 3,
             Self::Rows(_) => 4,
-            Self::Open(_) | Self::Check(_) | Self::Enrol(_) | Self::Export(_) | Self::Store(_) => 5,
+            Self::Open(_)
+            | Self::Check(_)
+            | Self::Enrol(_)
+            | Self::Expire(_)
+            | Self::Export(_)
+            | Self::Store(_) => 5,
         }
     }
 }

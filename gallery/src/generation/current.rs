@@ -23,7 +23,7 @@ impl Current {
     }
 
     /// Makes changes visible to the next lookup. Active references of each watchlist and the next expiry come
-    /// from the store; without them the old ones stay.
+    /// from the store; without them the old ones stay, and the writer stops.
     pub(crate) fn publish(
         &self,
         as_of: RecordSequence,

@@ -177,31 +177,27 @@ impl Change<'_> {
         Ok(Some((id, RawFeatures { model, features })))
     }
 
-    /// Ends up to `limit` entries whose retention is over; returns their subjects.
-    pub(crate) fn expire_entries(&self, limit: u32) -> Result<(u64, Vec<SubjectId>), StoreError> {
-        let sql = "SELECT e.subject, e.watchlist, s.id FROM entry e JOIN subject s ON s.key = e.subject \
+    /// Ends up to `limit` entries whose retention is over: whose, and on which watchlist.
+    pub(crate) fn expire_entries(&self, limit: u32) -> Result<Vec<(SubjectId, WatchlistId)>, StoreError> {
+        let sql = "SELECT e.subject, e.watchlist, s.id, w.id FROM entry e JOIN subject s ON s.key = e.subject \
+                   JOIN watchlist w ON w.key = e.watchlist \
                    WHERE e.state = 0 AND e.retain_until <= ?1 ORDER BY e.retain_until LIMIT ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params![self.now.unix_ms(), limit])?;
-        let (mut count, mut subjects) = (0, BTreeMap::new());
+        let mut due = Vec::new();
         while let Some(row) = rows.next()? {
-            let (subject, watchlist): (i64, i64) = (row.get(0)?, row.get(1)?);
-            self.recount(SubjectKey(subject), |change| {
+            let subject = SubjectId::from_bytes(codec::id(row, 2, "a subject's id")?);
+            let watchlist = WatchlistId::from_bytes(codec::id(row, 3, "a watchlist's id")?);
+            due.push((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, subject, watchlist));
+        }
+        for (subject, watchlist, ..) in &due {
+            self.recount(SubjectKey(*subject), |change| {
                 let sql = "UPDATE entry SET state = 2 WHERE subject = ?1 AND watchlist = ?2";
                 change.connection.prepare_cached(sql)?.execute([subject, watchlist])?;
                 Ok(())
             })?;
-            count += 1;
-            subjects.insert(subject, SubjectId::from_bytes(codec::id(row, 2, "a subject's id")?));
         }
-        Ok((count, subjects.into_values().collect()))
-    }
-
-    /// Begins a new generation and returns its number.
-    pub(crate) fn next_generation(connection: &Connection) -> Result<u64, StoreError> {
-        let sql = "UPDATE meta SET value = value + 1 WHERE name = 'generation' RETURNING value";
-        let value: i64 = connection.query_row(sql, [], |row| row.get(0))?;
-        u64::try_from(value).map_err(|_| codec::damaged("the generation"))
+        Ok(due.into_iter().map(|(_, _, subject, watchlist)| (subject, watchlist)).collect())
     }
 
     /// Runs a change of one subject and moves the counts of its watchlists by what it changed.
@@ -242,10 +238,9 @@ impl Change<'_> {
         Ok(references.into_iter().map(delta).collect())
     }
 
-    /// The watchlists on which a subject is active.
-    pub(crate) fn active_entries(&self, subject: SubjectKey) -> Result<Vec<WatchlistId>, StoreError> {
-        let sql = "SELECT w.id FROM entry e JOIN watchlist w ON w.key = e.watchlist \
-                   WHERE e.subject = ?1 AND e.state = 0";
+    /// The watchlists on which a subject stands or stood.
+    pub(crate) fn entries_of(&self, subject: SubjectKey) -> Result<Vec<WatchlistId>, StoreError> {
+        let sql = "SELECT w.id FROM entry e JOIN watchlist w ON w.key = e.watchlist WHERE e.subject = ?1";
         self.watchlists(sql, params![subject.0])
     }
 

@@ -38,8 +38,13 @@ pub(super) struct Effect {
     pub(super) answer: Option<Vec<u8>>,
 }
 
-/// `Err` means that the change was refused by its own rules, and why is known to its caller.
-pub(super) type Work = Box<dyn FnOnce(&Change<'_>) -> Result<Effect, ()> + Send>;
+/// A change was refused, and why is known to its caller.
+pub(super) struct Refused {
+    /// Was it for want of room on the disk?
+    pub(super) for_room: bool,
+}
+
+pub(super) type Work = Box<dyn FnOnce(&Change<'_>) -> Result<Effect, Refused> + Send>;
 pub(super) type Reply = SyncSender<Result<Option<Receipt>, WriteError>>;
 
 pub(super) struct Job {
@@ -127,30 +132,37 @@ impl Committer {
         if jobs.is_empty() {
             return Ok(());
         }
-        self.unlogged = self.commit(jobs)?;
-        // On failure the callers have been told; it is tried again soon.
-        let _ = self.log_and_publish()?;
+        let (done, refused) = self.commit(jobs)?;
+        self.unlogged = done;
+        // A refusal may rest on another change of the same transaction ("retired already"): it is told when
+        // that change is told.
+        match self.log_and_publish()? {
+            Ok(()) => refused.into_iter().for_each(|reply| drop(reply.send(Ok(None)))),
+            // The others have been told; it is tried again soon.
+            Err(error) => refused.iter().for_each(|reply| refuse(reply, error.clone().into())),
+        }
         Ok(())
     }
 
-    /// Applies the jobs in one transaction; what is to be logged of them. `Err` when the store is poisoned.
-    fn commit(&mut self, jobs: Vec<Job>) -> Result<Vec<Pending>, ()> {
+    /// Applies the jobs in one transaction: what is to be logged of them, and who was refused by the rules.
+    /// `Err` when the store is poisoned.
+    fn commit(&mut self, jobs: Vec<Job>) -> Result<(Vec<Pending>, Vec<Reply>), ()> {
         let now = self.ambient.clock.now();
         let before = self.sequence;
         let mut done = Vec::with_capacity(jobs.len());
-        let mut refused = Vec::new();
+        let (mut refused, mut failed) = (Vec::new(), Vec::new());
         let mut failure = self.begin(now).err();
         for job in jobs {
             if failure.is_some() {
-                refused.push(job.reply);
+                failed.push(job.reply);
                 continue;
             }
             match self.apply(job.actor, job.key, job.work, now) {
                 Ok(Some(pending)) => done.push(Pending { reply: Some(job.reply), ..pending }),
-                Ok(None) => drop(job.reply.send(Ok(None))),
+                Ok(None) => refused.push(job.reply),
                 Err(error) => {
                     failure = Some(error);
-                    refused.push(job.reply);
+                    failed.push(job.reply);
                 }
             }
         }
@@ -159,19 +171,19 @@ impl Committer {
         }
         let Some(error) = failure else {
             self.unsettled.clear(); // the transaction settled them
-            return Ok(done);
+            return Ok((done, refused));
         };
         let undone = self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
         self.sequence = before;
         let passing = error.passing() && undone;
         let mut cause = Some(error);
-        for reply in done.into_iter().filter_map(|pending| pending.reply).chain(refused) {
+        for reply in done.into_iter().filter_map(|pending| pending.reply).chain(failed).chain(refused) {
             let again = if passing { WriteError::Undone } else { WriteError::Poisoned };
             refuse(&reply, cause.take().map_or(again, WriteError::Store));
         }
         // For want of room or of the lock, the transaction is undone; after any other failure what is on disk
         // is not known before a restart.
-        if passing { Ok(Vec::new()) } else { Err(()) }
+        if passing { Ok((Vec::new(), Vec::new())) } else { Err(()) }
     }
 
     fn begin(&mut self, now: Timestamp) -> Result<(), StoreError> {
@@ -194,13 +206,16 @@ impl Committer {
         let connection = &self.connection;
         let (sequence, salt) = (self.sequence.next(), self.ambient.random());
         connection.execute_batch("SAVEPOINT change")?;
-        let Ok(effect) = work(&Change { connection, now, salt, ambient: &self.ambient }) else {
-            if connection.is_autocommit() {
-                // For want of room SQLite undoes the whole transaction, not one statement.
-                return Err(StoreError::Full);
+        let effect = match work(&Change { connection, now, salt, ambient: &self.ambient }) {
+            Ok(effect) => effect,
+            // For want of room, and for worse, SQLite undoes the whole transaction, not one statement.
+            Err(Refused { for_room }) if connection.is_autocommit() => {
+                return Err(if for_room { StoreError::Full } else { StoreError::Aborted });
             }
-            connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
-            return Ok(None);
+            Err(_) => {
+                connection.execute_batch("ROLLBACK TO change; RELEASE change")?;
+                return Ok(None);
+            }
         };
         let payload = Event { at: now, actor, sequence: Some(sequence), what: effect.what }.payload();
         answer::put_outbox(connection, sequence, &salt, &payload)?;
@@ -235,10 +250,10 @@ impl Committer {
         self.unsettled.extend(settled.map(|(pending, receipt)| (RecordSequence(pending.leaf.tag), *receipt)));
         let deltas = pending.iter_mut().flat_map(|pending| std::mem::take(&mut pending.deltas)).collect();
         let counted = read::counted(&self.connection)
-            .and_then(|expected| Ok((expected, read::next_expiry(&self.connection)?)));
-        // If the store cannot even be read, the search keeps the counts it has, and its answers will say
-        // that they are incomplete.
-        self.current.publish(self.sequence, deltas, counted.ok());
+            .and_then(|expected| Ok((expected, read::next_expiry(&self.connection)?)))
+            .ok();
+        let unread = counted.is_none();
+        self.current.publish(self.sequence, deltas, counted);
         let settled = if pending.iter().any(|pending| pending.keyed) { self.settle() } else { Ok(()) };
         self.behind.store(false, Ordering::Release);
         for (pending, receipt) in pending.into_iter().zip(receipts) {
@@ -246,7 +261,8 @@ impl Committer {
                 let _ = reply.send(Ok(Some(receipt)));
             }
         }
-        settled.map(Ok)
+        // Without counts and dates from the store, what is searched cannot be answered for.
+        if unread { Err(()) } else { settled.map(Ok) }
     }
 
     /// Clears the outbox of what the log holds; for want of room it is tried again later. `Err` when the store

@@ -24,6 +24,9 @@ pub enum StoreError {
     /// The disk is full.
     #[error("the disk is full")]
     Full,
+    /// SQLite undid a transaction by itself, and not for want of room.
+    #[error("the store undid a transaction by itself")]
+    Aborted,
     /// Another process holds the store's lock.
     #[error("another process holds the store's lock")]
     Locked,

@@ -1,6 +1,6 @@
 //! The normal way to begin: bring the log up to the store, and make what is searched from the record.
 
-use super::{StoreError, WriteError, answer, change::Change, read};
+use super::{StoreError, WriteError, answer, read};
 use crate::{
     generation::{Delta, Snapshot},
     id::{GenerationId, RecordSequence},
@@ -77,9 +77,22 @@ pub(crate) fn reconcile(
     Ok(catch_up(connection, log, &held)?)
 }
 
-/// Begins a new generation: a commit of its own.
-pub(crate) fn next_generation(connection: &Connection) -> Result<GenerationId, RecoverError> {
-    Ok(GenerationId(Change::next_generation(connection)?))
+/// Writes what the store believes into its main file, synced. The write-ahead log may be whole in the operating
+/// system's memory and not on the disk: after a killed process, or a failed sync.
+pub(crate) fn settle_store(connection: &Connection) -> Result<(), StoreError> {
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy == 0 { Ok(()) } else { Err(StoreError::Locked) }
+}
+
+/// Begins a new generation.
+pub(crate) fn next_generation(connection: &mut Connection) -> Result<GenerationId, StoreError> {
+    let transaction = connection.transaction()?;
+    transaction.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'", [])?;
+    let sql = "SELECT value FROM meta WHERE name = 'generation'";
+    let value: i64 = transaction.query_row(sql, [], |row| row.get(0))?;
+    transaction.commit()?;
+    let generation = u64::try_from(value).map_err(|_| StoreError::Damaged("the generation".to_owned()))?;
+    Ok(GenerationId(generation))
 }
 
 /// Makes what is searched from the record.

@@ -1,9 +1,9 @@
 //! The handle by which verbs change the record, and its queue.
 
 use super::{
-    WriteError,
+    StoreError, WriteError,
     change::{Change, Done},
-    commit::{Committer, Effect, Job, Message, Work},
+    commit::{Committer, Effect, Job, Message, Refused, Work},
 };
 use crate::{
     ambient::Ambient, authority::Actor, generation::Current, id::RecordSequence, idempotency::Claim,
@@ -22,6 +22,18 @@ use std::{
 
 /// Changes that may wait. One more is told to come back.
 const QUEUE_LIMIT: usize = 1024;
+
+/// Why a verb's work inside the transaction did not come to its end.
+pub(crate) trait Refusal {
+    /// Was it for want of room on the disk?
+    fn for_room(&self) -> bool;
+}
+
+impl Refusal for WriteError {
+    fn for_room(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Full))
+    }
+}
 
 /// The handle by which verbs change the record.
 #[derive(Debug)]
@@ -75,7 +87,7 @@ impl Writer {
     ) -> Result<(T, Receipt), E>
     where
         T: Serialize + Send + 'static,
-        E: From<WriteError> + Send + 'static,
+        E: Refusal + From<WriteError> + Send + 'static,
     {
         let keyed = claim.is_some();
         let outcome = Arc::new(Mutex::new(None));
@@ -88,8 +100,9 @@ impl Writer {
                 Ok(Effect { what, deltas, answer })
             }
             Err(refusal) => {
+                let for_room = refusal.for_room();
                 keep(Err(refusal));
-                Err(())
+                Err(Refused { for_room })
             }
         });
         let key = claim.map(|claim| (claim.caller.clone(), claim.with.clone()));

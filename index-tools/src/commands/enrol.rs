@@ -15,7 +15,7 @@ use gallery::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -46,7 +46,8 @@ pub(crate) struct Enrol {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum OnError {
-    /// Enrol nothing if a line of the list is malformed; stop after the batch in which a row is refused.
+    /// Enrol nothing if a line of the list is malformed or names an unknown watchlist; stop after the batch in
+    /// which a row is refused.
     Stop,
     /// Tell it, and go on with the next.
     Skip,
@@ -63,9 +64,9 @@ impl Enrol {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let matrix = Matrix::open(&self.features)
             .map_err(|error| Failure::Matrix { path: self.features.clone(), error })?;
-        self.check_list(&matrix)?;
         let gallery = self.place.open()?;
         let caller = self.nation.caller();
+        self.check_list(&matrix, &gallery, &caller)?;
         let bar = ProgressBar::new(matrix.rows());
         let style = "{bar:30} {pos}/{len} rows  {per_sec}  {eta} left";
         bar.set_style(ProgressStyle::with_template(style).expect("a valid template"));
@@ -79,12 +80,20 @@ impl Enrol {
         if tally.bad > 0 { Err(Failure::Rows(format!("{} rows were refused", tally.bad))) } else { Ok(()) }
     }
 
-    /// The list has as many lines as the matrix has rows; when told to stop, every line is well-formed.
-    fn check_list(&self, matrix: &Matrix) -> Result<(), Failure> {
-        let (mut count, mut malformed) = (0, None);
+    /// The list has as many lines as the matrix has rows; when told to stop, every line is well-formed and
+    /// every watchlist known.
+    fn check_list(&self, matrix: &Matrix, gallery: &Gallery, caller: &Caller) -> Result<(), Failure> {
+        let (mut count, mut malformed, mut known) = (0, None, HashSet::new());
         for (line, row) in rows::read(&self.rows)? {
             count += 1;
-            if let Err(error) = row {
+            let checked = row.and_then(|row| {
+                if !known.contains(&row.watchlist) {
+                    place::watchlist(gallery, caller, &row.watchlist).map_err(|error| error.to_string())?;
+                    known.insert(row.watchlist);
+                }
+                Ok(())
+            });
+            if let Err(error) = checked {
                 malformed.get_or_insert((line, error));
             }
         }

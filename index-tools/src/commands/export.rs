@@ -8,6 +8,7 @@ use clap::Args;
 use gallery::{
     Gallery,
     authority::Caller,
+    expire,
     export::{self, ExportedRow},
     watchlist::Watchlist,
 };
@@ -40,13 +41,15 @@ impl Export {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let gallery = self.place.open()?;
         let caller = self.nation.caller();
+        expire::due(&gallery)?; // before the matrix's shape is known
         let list = place::watchlist(&gallery, &caller, &self.watchlist)?;
         let active = gallery.status()?.active;
         let count = active.iter().find(|(id, _)| *id == list.id).map_or(0, |(_, count)| *count);
         let profiles = gallery::publish::models(&gallery);
         let profile = profiles.iter().find(|profile| *profile.id() == list.policy.model);
         let dimension = profile.map_or(0, matcher::template::ModelProfile::dimension) as u64;
-        let (matrix, rows) = (create(&self.features)?, create(&self.rows)?);
+        let matrix = create(&self.features)?;
+        let rows = create(&self.rows).inspect_err(|_| drop(std::fs::remove_file(&self.features)))?;
         let written = self.write(&gallery, &caller, &list, [count, dimension], matrix, rows);
         if written.is_err() {
             // Half an export is of no use, and holds features.
