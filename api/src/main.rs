@@ -38,6 +38,7 @@ mod server;
 mod demo;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// Limen: biometric identity matching with watchlists, certificates and receipts.
 #[derive(Parser)]
@@ -57,12 +58,33 @@ enum Command {
     Openapi,
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        Command::Serve(args) => server::serve(&config::Config::load(&args)?),
+#[expect(clippy::print_stderr, reason = "a command line tells its errors")]
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Serve(args) => config::Config::load(&args).and_then(|config| server::serve(&config)),
         Command::Demo(args) => demo::run(&args),
         Command::Openapi => print_openapi(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", told(&error));
+            ExitCode::FAILURE
+        }
     }
+}
+
+/// An error with its causes, each that the one before it does not tell already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.ends_with(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 #[expect(clippy::print_stdout, reason = "printing is this command's purpose")]
