@@ -5,6 +5,7 @@ use crate::{
     event::What,
     gallery::Gallery,
     id::AgencyId,
+    law::Nation,
     record::{StoreError, WriteError, change::Done, writer::Refusal},
 };
 use std::collections::BTreeSet;
@@ -75,6 +76,6 @@ fn the_node() -> Actor {
     Actor {
         name: "limen".parse().expect("a plain name"),
         agency: AgencyId::from_bytes([0; 16]),
-        nation: "XXX".parse().expect("three capital letters"),
+        nation: Nation::unspecified(),
     }
 }

@@ -120,6 +120,13 @@ words! {
     }
 }
 
+impl Nation {
+    /// ICAO Doc 9303's code for an unspecified nationality: for what no nation does.
+    pub fn unspecified() -> Self {
+        Self("X".repeat(3))
+    }
+}
+
 macro_rules! texts {
     ($($(#[$doc:meta])* $name:ident, $error:ident = $rule:literal, $good:expr;)*) => {$(
         $(#[$doc])*

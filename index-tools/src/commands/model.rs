@@ -5,7 +5,7 @@ use crate::{
     place::{self, Place},
 };
 use clap::{Args, Subcommand};
-use gallery::{Gallery, npy, publish};
+use gallery::{Gallery, law::Nation, npy, publish};
 use matcher::template::{ModelId, ModelProfile};
 use std::path::PathBuf;
 
@@ -60,8 +60,7 @@ impl Profile {
 
 /// Profiles belong to no nation; the log names the tool.
 pub(crate) fn add(gallery: &Gallery, profile: ModelProfile) -> Result<(), Failure> {
-    let nobody = "XXX".parse().expect("three capital letters");
-    Ok(publish::add_model(gallery, &place::administrator(nobody), profile)?)
+    Ok(publish::add_model(gallery, &place::administrator(Nation::unspecified()), profile)?)
 }
 
 impl Model {

@@ -1,0 +1,248 @@
+//! Laws of repetition, failure and restart.
+
+use super::*;
+use crate::{
+    Gallery,
+    ambient::Ambient,
+    authority::{Caller, Grant},
+    decision::Decision,
+    enrol::EnrolError,
+    generation::Snapshot,
+    idempotency::KeyError,
+    lookup::{self, LookupError},
+    open::OpenError,
+    record::{WriteError, recover::RecoverError},
+};
+use audit::storage::{Disk, Storage};
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+#[test]
+fn a_repeated_request_gets_the_same_answer_and_leaves_one_event() {
+    let mut house = House::build();
+    let first = house.enrol_under("a", axis(0), key("k", 1)).unwrap();
+    let (answer, receipt) = house.ask(&utopia(), house.request(axis(0)), key("l", 2)).unwrap();
+    let events = house.events().len();
+    for _ in 0..2 {
+        assert_eq!(house.enrol_under("a", axis(0), key("k", 1)).unwrap(), first);
+        let again = house.ask(&utopia(), house.request(axis(0)), key("l", 2)).unwrap();
+        assert_eq!(again, (answer.clone(), receipt));
+        assert_eq!(house.events().len(), events);
+        house = house.reopen();
+    }
+    let reused = house.enrol_under("b", axis(1), key("k", 9));
+    assert!(matches!(reused, Err(EnrolError::Key(KeyError::Reused))));
+    // After a day the key is free again.
+    house.clock.0.fetch_add(25 * 3_600_000, Ordering::SeqCst);
+    house.enrol("c", axis(2)).unwrap();
+    assert!(matches!(house.enrol_under("a", axis(0), key("k", 1)), Err(EnrolError::Exists { .. })));
+}
+
+#[test]
+fn two_requests_under_one_key_are_not_answered_at_once() {
+    let house = House::build();
+    let held = lookup::prepare(&house.gallery, &utopia(), house.request(axis(0)), key("k", 1)).unwrap();
+    let second = house.ask(&utopia(), house.request(axis(0)), key("k", 1));
+    assert!(matches!(second, Err(LookupError::Key(KeyError::InProgress))));
+    drop(held);
+    house.ask(&utopia(), house.request(axis(0)), key("k", 1)).unwrap();
+}
+
+#[test]
+fn a_stored_answer_is_not_given_to_another_holder_or_without_a_permit() {
+    let house = House::build();
+    house.enrol("a", axis(0)).unwrap();
+    let ask = |caller: &Caller| house.ask(caller, house.request(axis(0)), key("k", 1));
+    let first = ask(&utopia()).unwrap();
+    assert_eq!(ask(&utopia()).unwrap(), first);
+    let successor = Caller { agency: crate::id::AgencyId::mint(&Ambient::system()), ..utopia() };
+    assert_ne!(ask(&successor).unwrap().0.lookup, first.0.lookup);
+    let grant = Grant { purposes: [].into(), ..utopia().grant };
+    assert!(matches!(ask(&Caller { grant, ..utopia() }), Err(LookupError::Refused(_))));
+}
+
+#[test]
+fn what_was_inconclusive_is_asked_anew_under_the_same_key() {
+    let house = House::build();
+    house.enrol("a", axis(0)).unwrap();
+    let whole = Snapshot::clone(&house.gallery.current.load());
+    house.break_snapshot(|snapshot| snapshot.pieces.clear());
+    let ask = || house.ask(&utopia(), house.request(axis(1)), key("k", 1)).unwrap().0.decision;
+    assert_eq!(ask(), Decision::Inconclusive);
+    house.gallery.current.replace(whole);
+    assert_eq!(ask(), Decision::NoHit);
+}
+
+/// A disk under the log that is full while the flag is set.
+struct Full(Disk, Arc<AtomicBool>);
+
+impl Storage for Full {
+    fn names(&self) -> io::Result<Vec<String>> {
+        self.0.names()
+    }
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        self.0.read(name)
+    }
+    fn create(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
+        self.0.create(name, content)
+    }
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.1.load(Ordering::SeqCst) {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            self.0.append(bytes)
+        }
+    }
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.0.truncate(length)
+    }
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync()
+    }
+}
+
+#[test]
+fn without_the_log_nothing_is_answered_and_what_waits_for_it_is_taken_by_itself() {
+    let house = House::build();
+    let House { gallery, clock, list, folder } = house;
+    drop(gallery);
+    let full = Arc::new(AtomicBool::new(false));
+    let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
+    let gallery = Gallery::open_on(folder.path(), 1, ambient, |disk| Full(disk, Arc::clone(&full))).unwrap();
+    let house = House { gallery, clock, list, folder };
+    house.enrol("a", axis(0)).unwrap();
+    full.store(true, Ordering::SeqCst);
+    let unlogged = |error: LookupError| matches!(error, LookupError::Node(WriteError::Log(_)));
+    assert!(unlogged(house.ask(&utopia(), house.request(axis(0)), None).unwrap_err()));
+    let enrolled = house.enrol_under("b", axis(1), key("k", 1));
+    assert!(matches!(enrolled, Err(EnrolError::Node(WriteError::Log(_)))));
+    assert!(house.gallery.ready().is_err(), "a change waits for the log");
+    assert!(matches!(house.enrol("c", axis(2)), Err(EnrolError::Node(_))), "and nothing else is changed");
+    full.store(false, Ordering::SeqCst);
+    while house.gallery.ready().is_err() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    // Without any other change, the one that waited is there, and its caller gets the answer.
+    assert_eq!(house.look(axis(1)).decision, Decision::Hit);
+    let (subject, _) = house.enrol_under("b", axis(1), key("k", 1)).unwrap();
+    assert_eq!(house.look(axis(1)).candidates[0].subject, subject);
+    assert_eq!(house.look(axis(2)).decision, Decision::NoHit);
+    house.gallery.check().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_can_read_a_data_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    let house = House::build();
+    house.enrol("a", axis(0)).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(house.folder.path()), 0o700);
+    for entry in std::fs::read_dir(house.folder.path()).unwrap().map(Result::unwrap) {
+        assert!(entry.path().is_dir() || mode(&entry.path()) == 0o600, "{:?}", entry.path());
+    }
+}
+
+#[test]
+fn two_processes_do_not_open_one_folder() {
+    let house = House::build();
+    assert!(matches!(open(house.folder.path(), &house.clock), Err(OpenError::Locked)));
+    assert!(matches!(Gallery::create(house.folder.path()), Err(OpenError::Locked)));
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert!(matches!(open(elsewhere.path(), &house.clock), Err(OpenError::Missing(_))));
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_older_store_or_a_shortened_log_is_refused() {
+    let house = House::build();
+    house.enrol("a", axis(0)).unwrap();
+    let House { gallery, clock, list, folder } = house;
+    drop(gallery);
+    let old = tempfile::tempdir().unwrap();
+    copy(folder.path(), old.path());
+    let house = House { gallery: open(folder.path(), &clock).unwrap(), clock, list, folder };
+    house.enrol("b", axis(1)).unwrap();
+    let House { gallery, clock, folder, .. } = house;
+    drop(gallery);
+    let mixed = |store: &Path, log: &Path| {
+        let mixed = tempfile::tempdir().unwrap();
+        copy(store, mixed.path());
+        std::fs::remove_dir_all(mixed.path().join("log")).unwrap();
+        copy(&log.join("log"), &mixed.path().join("log"));
+        open(mixed.path(), &clock).map(drop)
+    };
+    assert!(matches!(
+        mixed(old.path(), folder.path()),
+        Err(OpenError::Recover(RecoverError::StoreBehind { .. }))
+    ));
+    assert!(matches!(
+        mixed(folder.path(), old.path()),
+        Err(OpenError::Recover(RecoverError::LogBehind { .. }))
+    ));
+    assert!(mixed(folder.path(), folder.path()).is_ok());
+}
+
+#[test]
+fn events_that_the_log_lacks_are_appended_at_start() {
+    let house = House::build();
+    let subject = house.enrol_under("a", axis(0), key("k", 1)).unwrap();
+    let House { gallery, clock, list, folder } = house;
+    drop(gallery);
+    // As if the process had been killed between the store's commit and the log's: the last leaf is gone,
+    // and its event is in the outbox still.
+    let log = folder.path().join("log").join(audit::segment::name(0));
+    let mut bytes = std::fs::read(&log).unwrap();
+    let leaves = audit::segment::parse(&bytes).unwrap().leaves;
+    let last = leaves.last().unwrap();
+    let cut = audit::segment::batch(0, std::slice::from_ref(last)).len();
+    bytes.truncate(bytes.len() - cut);
+    std::fs::write(&log, bytes).unwrap();
+    let store = rusqlite::Connection::open(folder.path().join("limen.db")).unwrap();
+    let values = rusqlite::params![last.tag as i64, last.salt, last.payload];
+    store.execute("INSERT INTO outbox VALUES (?1, ?2, ?3)", values).unwrap();
+    store.execute("UPDATE answer SET leaf_index = NULL, leaf_hash = NULL", []).unwrap();
+    drop(store);
+    let house = House { gallery: open(folder.path(), &clock).unwrap(), clock, list, folder };
+    assert_eq!(house.enrol_under("a", axis(0), key("k", 1)).unwrap(), subject);
+    house.gallery.check().unwrap();
+    assert_eq!(house.look(axis(0)).decision, Decision::Hit);
+}
+
+#[test]
+fn a_damaged_record_is_refused_at_start() {
+    let house = House::build();
+    house.enrol("a", axis(0)).unwrap();
+    let House { gallery, clock, folder, .. } = house;
+    drop(gallery);
+    let damage = |sql: &str| {
+        let store = rusqlite::Connection::open(folder.path().join("limen.db")).unwrap();
+        store.execute(sql, []).unwrap();
+        drop(store);
+        open(folder.path(), &clock).map(drop)
+    };
+    assert!(matches!(
+        damage("UPDATE watchlist SET active = 7"),
+        Err(OpenError::Recover(RecoverError::Counts))
+    ));
+    assert!(damage("UPDATE watchlist SET active = 1").is_ok());
+    let flip = "UPDATE encounter SET features = zeroblob(length(features))";
+    assert!(matches!(damage(flip), Err(OpenError::Recover(RecoverError::Store(_)))));
+}

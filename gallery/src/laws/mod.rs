@@ -1,0 +1,180 @@
+//! The gallery's laws, each as a test; here the house that they are tried in.
+
+mod disaster;
+mod record;
+mod search;
+
+use crate::{
+    Gallery,
+    ambient::{Ambient, Clock},
+    authority::{Caller, Ground},
+    decision::LookupAnswer,
+    enrol::{self, EnrolError},
+    event::Event,
+    generation::Snapshot,
+    id::{SubjectId, WatchlistId},
+    idempotency::{Idempotency, IdempotencyKey},
+    law::{Category, HandlingCode, LegalBasis, Purpose},
+    lookup::{self, LookupError, LookupRequest, Preparation},
+    open::OpenError,
+    publish,
+    subject::{NewEncounter, NewSubject, RawFeatures},
+    timestamp::Timestamp,
+    watchlist::Policy,
+};
+use audit::{receipt::Receipt, storage::Disk};
+use matcher::{
+    score::Threshold,
+    template::{ModelId, ModelProfile},
+};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+pub(super) struct Hand(pub(super) AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_ms(self.0.load(Ordering::SeqCst)).unwrap()
+    }
+}
+
+/// A gallery on disk with a watchlist of Utopia and a clock that stands still.
+pub(super) struct House {
+    pub(super) gallery: Gallery,
+    pub(super) clock: Arc<Hand>,
+    pub(super) list: WatchlistId,
+    pub(super) folder: tempfile::TempDir,
+}
+
+pub(super) const DIMENSION: usize = 8;
+
+pub(super) fn model() -> ModelId {
+    ModelId::new("test").unwrap()
+}
+
+pub(super) fn utopia() -> Caller {
+    Caller::administrator("admin".parse().unwrap(), "UTO".parse().unwrap())
+}
+
+pub(super) fn open(folder: &Path, clock: &Arc<Hand>) -> Result<Gallery, OpenError> {
+    Gallery::open(folder, 1, Ambient { clock: Arc::clone(clock) as _, ..Ambient::system() })
+}
+
+pub(super) fn policy(name: &str) -> Policy {
+    Policy {
+        name: name.parse().unwrap(),
+        purposes: [Purpose::BorderControl].into(),
+        legal_bases: [LegalBasis::SisBorder].into(),
+        handling: HandlingCode::H0,
+        categories: [Category::Wanted, Category::Missing].into(),
+        model: model(),
+        threshold: Threshold::new(0.9).unwrap(),
+        retention_days: 10,
+    }
+}
+
+impl House {
+    pub(super) fn build() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Gallery::create(folder.path()).unwrap();
+        let clock = Arc::new(Hand(AtomicI64::new(1_800_000_000_000)));
+        let gallery = open(folder.path(), &clock).unwrap();
+        publish::add_model(&gallery, &utopia(), ModelProfile::new(model(), DIMENSION, None).unwrap())
+            .unwrap();
+        let (list, _) = publish::create_watchlist(&gallery, &utopia(), policy("first"), None).unwrap();
+        Self { gallery, clock, list: list.id, folder }
+    }
+
+    pub(super) fn reopen(self) -> Self {
+        let Self { gallery, clock, list, folder } = self;
+        drop(gallery);
+        Self { gallery: open(folder.path(), &clock).unwrap(), clock, list, folder }
+    }
+
+    pub(super) fn request(&self, features: [f32; DIMENSION]) -> LookupRequest {
+        let case_reference = "case".parse().unwrap();
+        LookupRequest {
+            watchlists: vec![self.list],
+            ground: Ground {
+                purpose: Purpose::BorderControl,
+                legal_basis: LegalBasis::SisBorder,
+                case_reference,
+            },
+            probe: sample(features),
+            limit: 10,
+            threshold: None,
+        }
+    }
+
+    pub(super) fn look(&self, features: [f32; DIMENSION]) -> LookupAnswer {
+        self.ask(&utopia(), self.request(features), None).unwrap().0
+    }
+
+    pub(super) fn ask(
+        &self,
+        caller: &Caller,
+        request: LookupRequest,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(LookupAnswer, Receipt), LookupError> {
+        match lookup::prepare(&self.gallery, caller, request, idempotency)? {
+            Preparation::Answered(answer, receipt) => Ok((answer, receipt)),
+            Preparation::Search(prepared) => {
+                let searched = lookup::search_batch(&self.gallery, vec![prepared]).pop().unwrap();
+                lookup::conclude(&self.gallery, searched)
+            }
+        }
+    }
+
+    pub(super) fn enrol(&self, name: &str, features: [f32; DIMENSION]) -> Result<SubjectId, EnrolError> {
+        self.enrol_under(name, features, None).map(|(id, _)| id)
+    }
+
+    pub(super) fn enrol_under(
+        &self,
+        name: &str,
+        features: [f32; DIMENSION],
+        key: Option<Idempotency>,
+    ) -> Result<(SubjectId, Receipt), EnrolError> {
+        let encounter = NewEncounter { reference: None, captured_at: None, sample: sample(features) };
+        let new = NewSubject {
+            reference: name.parse().unwrap(),
+            entries: vec![(self.list, Category::Wanted)],
+            encounters: vec![encounter],
+        };
+        enrol::enrol_subject(&self.gallery, &utopia(), new, key)
+            .map(|(done, receipt)| (done.subject, receipt))
+    }
+
+    pub(super) fn events(&self) -> Vec<Event> {
+        let mut events = Vec::new();
+        let disk = Disk::open(&self.folder.path().join("log")).unwrap();
+        audit::verify::verify(&disk, |_, leaf| events.push(serde_json::from_slice(&leaf.payload).unwrap()))
+            .unwrap();
+        events
+    }
+
+    pub(super) fn break_snapshot(&self, breaking: impl FnOnce(&mut Snapshot)) {
+        let mut snapshot = Snapshot::clone(&self.gallery.current.load());
+        breaking(&mut snapshot);
+        self.gallery.current.replace(snapshot);
+    }
+}
+
+pub(super) fn sample(features: [f32; DIMENSION]) -> RawFeatures {
+    RawFeatures { model: model(), features: features.to_vec() }
+}
+
+/// Unit vectors along axes: far from each other.
+pub(super) fn axis(n: usize) -> [f32; DIMENSION] {
+    std::array::from_fn(|i| f32::from(u8::from(i == n)))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "what verbs take")]
+pub(super) fn key(text: &str, request: u8) -> Option<Idempotency> {
+    Some(Idempotency { key: IdempotencyKey::new(text).unwrap(), request: [request; 32] })
+}
