@@ -4,10 +4,9 @@ use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gallery::{
     Receipt,
-    authority::Ground,
     decision::{Certificate, Reason},
     id::WatchlistId,
-    law::{CaseReference, Category, HandlingCode, LegalBasis, Purpose},
+    law::{Category, HandlingCode, LegalBasis, Purpose},
     subject::RawFeatures,
     timestamp::Timestamp,
 };
@@ -130,11 +129,6 @@ pub(crate) fn status_of(reason: Option<Reason>) -> StatusCode {
         Some(Reason::Incomplete) => StatusCode::SERVICE_UNAVAILABLE,
         None => StatusCode::OK,
     }
-}
-
-/// Ground of a search.
-pub(crate) fn ground(purpose: Purpose, legal_basis: LegalBasis, case_reference: CaseReference) -> Ground {
-    Ground { purpose, legal_basis, case_reference }
 }
 
 /// A raw score threshold, as a caller gives it.

@@ -162,11 +162,8 @@ pub fn enrol_encounter(
     let new = vec![new];
     let templates = templates(&snapshot, &new)?;
     let enrolled = gallery.writer.write(permit.actor().clone(), claim.as_ref(), move |change| {
-        let found = change.find_subject(&permit.actor().nation, subject)?;
+        let found = change.find_permitted(&permit, subject)?;
         let (key, reference, retired) = found.ok_or(EnrolError::Unknown)?;
-        if !change.entries_of(key)?.into_iter().all(|list| permit.reaches_own(list)) {
-            return Err(EnrolError::Unknown);
-        }
         if retired.is_some() {
             return Err(EnrolError::Retired);
         }

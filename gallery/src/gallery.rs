@@ -17,11 +17,7 @@ use audit::{
 };
 use matcher::kernel::Kernel;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs::File, path::PathBuf, sync::Arc};
 
 /// The audit log's folder in a data folder.
 pub(crate) const LOG_FOLDER: &str = "log";
@@ -59,11 +55,6 @@ pub(crate) enum Turn<T> {
 }
 
 impl Gallery {
-    /// Where it is.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
     /// The kernel that scans use.
     pub fn kernel(&self) -> Kernel {
         self.kernel

@@ -53,11 +53,8 @@ pub fn retire(
         Turn::First(claim) => claim,
     };
     let retired = gallery.writer.write(permit.actor().clone(), claim.as_ref(), move |change| {
-        let found = change.find_subject(&permit.actor().nation, subject)?;
+        let found = change.find_permitted(&permit, subject)?;
         let (key, _, retired) = found.ok_or(RetireError::Unknown)?;
-        if !change.entries_of(key)?.into_iter().all(|list| permit.reaches_own(list)) {
-            return Err(RetireError::Unknown);
-        }
         if retired.is_some() {
             return Err(RetireError::Retired);
         }

@@ -10,6 +10,7 @@ use crate::{
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
     Receipt,
+    authority::Ground,
     decision::{self, Decision, LookupAnswer, Reason},
     id::{EncounterId, LookupId, SubjectId, WatchlistId},
     law::{CaseReference, Category, LegalBasis, Purpose},
@@ -107,7 +108,11 @@ pub(crate) async fn create_lookup(
     let idempotency = key.with(hash);
     let request = LookupRequest {
         watchlists: body.watchlists,
-        ground: wire::ground(body.purpose, body.legal_basis, body.case_reference),
+        ground: Ground {
+            purpose: body.purpose,
+            legal_basis: body.legal_basis,
+            case_reference: body.case_reference,
+        },
         probe: body.probe.into(),
         limit: body.limit.unwrap_or(20),
         threshold: body.threshold.map(|threshold| threshold.0),

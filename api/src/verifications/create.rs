@@ -9,6 +9,7 @@ use crate::{
 };
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
+    authority::Ground,
     decision::{Decision, Reason, VerificationAnswer},
     id::{EncounterId, SubjectId, VerificationId, WatchlistId},
     law::{CaseReference, Category, LegalBasis, Purpose},
@@ -85,7 +86,11 @@ pub(crate) async fn create_verification(
     let request = VerificationRequest {
         watchlist: body.watchlist,
         subject: body.subject,
-        ground: wire::ground(body.purpose, body.legal_basis, body.case_reference),
+        ground: Ground {
+            purpose: body.purpose,
+            legal_basis: body.legal_basis,
+            case_reference: body.case_reference,
+        },
         probe: body.probe.into(),
         threshold: body.threshold.map(|threshold| threshold.0),
     };

@@ -51,17 +51,19 @@ pub(super) fn forget(connection: &Connection, before: Timestamp) -> Result<(), S
     Ok(())
 }
 
-/// The log holds the event: its bytes are no more needed here, and its answer gets its receipt.
+/// The log holds these events: their bytes are no more needed here, and their answers get their receipts.
 pub(super) fn settle(
     connection: &Connection,
-    sequence: RecordSequence,
-    receipt: &Receipt,
+    logged: &[(RecordSequence, Receipt)],
 ) -> Result<(), StoreError> {
-    let sequence = sequence.0 as i64;
-    connection.prepare_cached("DELETE FROM outbox WHERE sequence = ?1")?.execute([sequence])?;
+    let mut clear = connection.prepare_cached("DELETE FROM outbox WHERE sequence = ?1")?;
     let sql = "UPDATE answer SET leaf_index = ?2, leaf_hash = ?3 WHERE sequence = ?1";
-    let values = params![sequence, receipt.leaf_index() as i64, receipt.leaf_hash().0];
-    connection.prepare_cached(sql)?.execute(values)?;
+    let mut keep = connection.prepare_cached(sql)?;
+    for (sequence, receipt) in logged {
+        let sequence = sequence.0 as i64;
+        clear.execute([sequence])?;
+        keep.execute(params![sequence, receipt.leaf_index() as i64, receipt.leaf_hash().0])?;
+    }
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use super::{StoreError, codec, read};
 use crate::{
     ambient::Ambient,
+    authority::{Permit, Verb},
     event::What,
     generation::Delta,
     id::{EncounterId, EncounterKey, SubjectId, WatchlistId},
@@ -101,6 +102,18 @@ impl Change<'_> {
         let Some(row) = rows.next()? else { return Ok(None) };
         let reference = codec::parse(&row.get::<_, String>(1)?, "a subject's reference")?;
         Ok(Some((SubjectKey(row.get(0)?), reference, codec::maybe_time(row, 2, "a subject")?)))
+    }
+
+    /// The same for whoever holds a permit: a subject of the holder's nation, all of whose watchlists the
+    /// grant reaches.
+    pub(crate) fn find_permitted<V: Verb>(
+        &self,
+        permit: &Permit<V>,
+        id: SubjectId,
+    ) -> Result<Option<(SubjectKey, OwnReference, Option<Timestamp>)>, StoreError> {
+        let Some(found) = self.find_subject(&permit.actor().nation, id)? else { return Ok(None) };
+        let reached = self.entries_of(found.0)?.into_iter().all(|list| permit.reaches_own(list));
+        Ok(reached.then_some(found))
     }
 
     pub(crate) fn retire_subject(&self, subject: SubjectKey) -> Result<(), StoreError> {
@@ -239,7 +252,7 @@ impl Change<'_> {
     }
 
     /// The watchlists on which a subject stands or stood.
-    pub(crate) fn entries_of(&self, subject: SubjectKey) -> Result<Vec<WatchlistId>, StoreError> {
+    fn entries_of(&self, subject: SubjectKey) -> Result<Vec<WatchlistId>, StoreError> {
         let sql = "SELECT w.id FROM entry e JOIN watchlist w ON w.key = e.watchlist WHERE e.subject = ?1";
         self.watchlists(sql, params![subject.0])
     }

@@ -173,9 +173,8 @@ impl Committer {
             self.unsettled.clear(); // the transaction settled them
             return Ok((done, refused));
         };
-        let undone = self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
         self.sequence = before;
-        let passing = error.passing() && undone;
+        let passing = self.undone(&error);
         let mut cause = Some(error);
         for reply in done.into_iter().filter_map(|pending| pending.reply).chain(failed).chain(refused) {
             let again = if passing { WriteError::Undone } else { WriteError::Poisoned };
@@ -188,9 +187,7 @@ impl Committer {
 
     fn begin(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
-        for (sequence, receipt) in &self.unsettled {
-            answer::settle(&self.connection, *sequence, receipt)?;
-        }
+        answer::settle(&self.connection, &self.unsettled)?;
         let day = KEPT_HOURS * 3_600_000;
         Timestamp::from_unix_ms(now.unix_ms() - day)
             .map_or(Ok(()), |old| answer::forget(&self.connection, old))
@@ -273,9 +270,7 @@ impl Committer {
         }
         let settled = (|| {
             self.connection.execute_batch("BEGIN IMMEDIATE")?;
-            for (sequence, receipt) in &self.unsettled {
-                answer::settle(&self.connection, *sequence, receipt)?;
-            }
+            answer::settle(&self.connection, &self.unsettled)?;
             self.connection.execute_batch("COMMIT")?;
             Ok::<(), StoreError>(())
         })();
@@ -283,8 +278,13 @@ impl Committer {
             self.unsettled.clear();
             return Ok(());
         };
-        let undone = self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
-        if error.passing() && undone { Ok(()) } else { Err(()) }
+        if self.undone(&error) { Ok(()) } else { Err(()) }
+    }
+
+    /// Ends a transaction that failed: is everything as before it, so that it can be tried again later?
+    fn undone(&self, error: &StoreError) -> bool {
+        let ended = self.connection.is_autocommit() || self.connection.execute_batch("ROLLBACK").is_ok();
+        error.passing() && ended
     }
 }
 

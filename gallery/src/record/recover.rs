@@ -135,7 +135,7 @@ pub(crate) fn load(connection: &Connection, generation: GenerationId) -> Result<
 fn catch_up(connection: &mut Connection, log: &Log, held: &[(u64, Receipt)]) -> Result<(), WriteError> {
     let last = log.head().last_tag;
     let outbox = answer::outbox(connection)?;
-    let mut settled: Vec<(u64, Receipt)> = Vec::new();
+    let mut settled = Vec::new();
     for leaf in outbox {
         let tag = leaf.tag;
         let receipt = if tag > last {
@@ -144,12 +144,10 @@ fn catch_up(connection: &mut Connection, log: &Log, held: &[(u64, Receipt)]) -> 
             let held = held.iter().find(|(held, _)| *held == tag);
             held.ok_or_else(|| StoreError::Damaged(format!("event {tag} is not in the audit log")))?.1
         };
-        settled.push((tag, receipt));
+        settled.push((RecordSequence(tag), receipt));
     }
     let transaction = connection.transaction().map_err(StoreError::from)?;
-    for (tag, receipt) in settled {
-        answer::settle(&transaction, RecordSequence(tag), &receipt)?;
-    }
+    answer::settle(&transaction, &settled)?;
     transaction.commit().map_err(StoreError::from)?;
     Ok(())
 }
