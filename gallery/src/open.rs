@@ -3,7 +3,7 @@
 use crate::{
     ambient::Ambient,
     gallery::{Gallery, LOG_FOLDER},
-    generation::Current,
+    generation::{Current, Site},
     idempotency::Claims,
     record::{
         self, Store, StoreError,
@@ -101,13 +101,17 @@ impl Gallery {
         let generation = recover::next_generation(&mut connection)?;
         let log = Arc::new(Log::open(storage(Disk::open(&log_folder)?))?);
         recover::reconcile(&mut connection, &log, &log_folder)?;
-        let current = Arc::new(Current::new(recover::load(&connection, generation)?));
-        let sequence = current.load().as_of;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("scan-{index}"))
             .build()
             .map_err(io::Error::other)?;
+        let kernel = Kernel::detect();
+        let site = Site { folder: folder.to_owned(), kernel };
+        let mut snapshot = recover::load(&connection, generation, site)?;
+        snapshot.refit_outgrown(&pool);
+        let sequence = snapshot.as_of;
+        let current = Arc::new(Current::new(snapshot));
         let (writer_log, writer_current) = (Arc::clone(&log), Arc::clone(&current));
         let writer = Writer::start(connection, sequence, writer_log, writer_current, ambient.clone())?;
         Ok(Self {
@@ -116,7 +120,7 @@ impl Gallery {
             log,
             current,
             pool,
-            kernel: Kernel::detect(),
+            kernel,
             ambient,
             claims: Claims::default(),
             folder: folder.to_owned(),

@@ -13,12 +13,12 @@ use crate::{
 use matcher::{
     candidate::{Candidate, CandidateList, Hit},
     filter::SlotFilter,
-    index::oracle::{self, Found, Query},
+    index::{Found, Query, cascade},
     rows::Slot,
     score::Threshold,
     template::Probe,
 };
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 /// A lookup that may be made, ready to be searched.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ struct Scanned {
     asked: u64,
 }
 
-/// One pass over the references of each model that is asked for.
+/// One pass over the references of each model that is asked for. What cannot be read was not compared.
 fn scan(gallery: &Gallery, snapshot: &Snapshot, batch: &[Box<Prepared>]) -> Vec<Scanned> {
     let mut found = vec![Scanned::default(); batch.len()];
     let mut open: Vec<usize> = (0..batch.len()).collect();
@@ -74,26 +74,53 @@ fn scan(gallery: &Gallery, snapshot: &Snapshot, batch: &[Box<Prepared>]) -> Vec<
         let together: Vec<usize> = together;
         let pieces = snapshot.pieces(model);
         let segments: Vec<_> = pieces.iter().map(|piece| piece.segment()).collect();
-        let queries: Vec<_> = together.iter().map(|&at| query(pieces, &batch[at])).collect();
-        let answers = oracle::search(&gallery.pool, gallery.kernel, &segments, &queries);
+        let unions = unions(pieces, together.iter().map(|&at| batch[at].as_ref()));
+        let queries: Vec<_> = together.iter().map(|&at| query(pieces, &unions, &batch[at])).collect();
+        let answers = cascade::search(&gallery.pool, gallery.kernel, &segments, &queries);
+        let answers = answers.map_or_else(|_| vec![Found::default(); together.len()], |(found, _)| found);
         for ((at, found_here), query) in together.into_iter().zip(answers).zip(&queries) {
-            let asked = query.filters.iter().map(SlotFilter::count).sum();
+            let asked = query.filters.iter().map(|filter| filter.count()).sum();
             found[at] = Scanned { found: found_here, asked };
         }
     }
     found
 }
 
-fn query<'a>(pieces: &[Arc<Piece>], prepared: &'a Prepared) -> Query<'a> {
-    let filter = |piece: &Arc<Piece>| {
-        let mut filter = SlotFilter::default();
-        let lists = prepared.permit.watchlists().iter();
-        lists.filter_map(|list| piece.on_list(list.id)).for_each(|list| filter.unite(list));
-        filter
+/// The rows that several watchlists admit together, for each set of watchlists that is asked for.
+type Unions = HashMap<Vec<WatchlistId>, Vec<SlotFilter>>;
+
+fn unions<'a>(pieces: &[Arc<Piece>], batch: impl Iterator<Item = &'a Prepared>) -> Unions {
+    let mut unions = Unions::new();
+    for prepared in batch {
+        let lists = lists(prepared);
+        if lists.len() > 1 && !unions.contains_key(&lists) {
+            let union = |piece: &Arc<Piece>| {
+                let mut union = SlotFilter::default();
+                let on_lists = lists.iter().filter_map(|list| piece.on_list(*list));
+                on_lists.for_each(|list| union.unite(list));
+                union
+            };
+            let union = pieces.iter().map(union).collect();
+            unions.insert(lists, union);
+        }
+    }
+    unions
+}
+
+fn lists(prepared: &Prepared) -> Vec<WatchlistId> {
+    prepared.permit.watchlists().iter().map(|list| list.id).collect()
+}
+
+fn query<'a>(pieces: &'a [Arc<Piece>], unions: &'a Unions, prepared: &'a Prepared) -> Query<'a> {
+    static NOTHING: SlotFilter = SlotFilter::nothing();
+    let lists = lists(prepared);
+    let filters = match lists[..] {
+        [list] => pieces.iter().map(|piece| piece.on_list(list).unwrap_or(&NOTHING)).collect(),
+        _ => unions[&lists].iter().collect(),
     };
     let thresholds = prepared.thresholds.iter().copied();
     let threshold = thresholds.reduce(Threshold::looser).expect("a lookup names a watchlist");
-    Query { probe: &prepared.probe, threshold, filters: pieces.iter().map(filter).collect() }
+    Query { probe: &prepared.probe, threshold, best: None, filters }
 }
 
 /// Hits become candidates, and what was searched becomes a certificate.

@@ -56,7 +56,7 @@ impl Gallery {
             as_of: snapshot.as_of,
             generation: snapshot.generation,
             active,
-            memory_bytes: snapshot.pieces.values().flatten().map(|piece| piece.bytes()).sum(),
+            memory_bytes: snapshot.bytes(),
             log_cut_bytes: self.log.cut_bytes(),
             log_size: head.tree.size(),
             log_root: head.tree.root(),

@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn the_reference_is_what_the_commands_say() {
         let mut page = "# limen-index\n\nWhat `limen-index help` prints, command by command.\n".to_owned();
-        let mut command = Cli::command();
+        let mut command = Cli::command().term_width(0); // no terminal
         command.build();
         describe(&mut command, "limen-index", &mut page);
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/limen-index.md");

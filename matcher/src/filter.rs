@@ -4,12 +4,27 @@
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SlotFilter {
     words: Vec<u64>,
+    count: u64,
 }
 
 impl SlotFilter {
     /// No row of `rows`.
     pub fn none(rows: usize) -> Self {
-        Self { words: vec![0; rows.div_ceil(64)] }
+        Self { words: vec![0; rows.div_ceil(64)], count: 0 }
+    }
+
+    /// No row of any number.
+    pub const fn nothing() -> Self {
+        Self { words: Vec::new(), count: 0 }
+    }
+
+    /// Every one of `rows`.
+    pub fn all(rows: usize) -> Self {
+        let mut all = Self { words: vec![u64::MAX; rows.div_ceil(64)], count: rows as u64 };
+        if let Some(last) = all.words.last_mut().filter(|_| !rows.is_multiple_of(64)) {
+            *last = (1 << (rows % 64)) - 1;
+        }
+        all
     }
 
     /// The words, 64 rows each, lowest bit first.
@@ -22,13 +37,15 @@ impl SlotFilter {
         if self.words.len() <= row / 64 {
             self.words.resize(row / 64 + 1, 0);
         }
+        self.count += u64::from(!self.contains(row));
         self.words[row / 64] |= 1 << (row % 64);
     }
 
     /// Hides a row.
     pub fn clear(&mut self, row: usize) {
-        if let Some(word) = self.words.get_mut(row / 64) {
-            *word &= !(1 << (row % 64));
+        if self.contains(row) {
+            self.count -= 1;
+            self.words[row / 64] &= !(1 << (row % 64));
         }
     }
 
@@ -39,7 +56,7 @@ impl SlotFilter {
 
     /// Number of rows admitted.
     pub fn count(&self) -> u64 {
-        self.words.iter().map(|word| u64::from(word.count_ones())).sum()
+        self.count
     }
 
     /// Admits what the other admits, too.
@@ -48,6 +65,7 @@ impl SlotFilter {
             self.words.resize(other.words.len(), 0);
         }
         for (word, more) in self.words.iter_mut().zip(&other.words) {
+            self.count += u64::from((more & !*word).count_ones());
             *word |= more;
         }
     }
@@ -91,6 +109,8 @@ mod tests {
             set.extend(&more);
             prop_assert!(filter.rows().eq(set.iter().copied()));
             prop_assert_eq!(filter.count(), set.len() as u64);
+            let everyone = SlotFilter::all(set.len());
+            prop_assert!(everyone.rows().eq(0..set.len()));
             prop_assert!((0..600).all(|row| filter.contains(row) == set.contains(&row)));
         }
     }

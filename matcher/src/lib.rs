@@ -17,6 +17,16 @@ pub mod filter;
 
 pub mod candidate;
 
+pub mod quantize;
+
+pub mod projection;
+
+pub mod bound;
+
+pub mod plan;
+
+pub mod coded;
+
 pub mod index;
 
 pub mod population;

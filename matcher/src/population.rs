@@ -1,14 +1,15 @@
 //! Synthetic people, for demo, tests and benches.
 //!
 //! A person is a draw `z`, a capture of the person a draw `w`, both standard normal; the raw features are
-//! `between · z + s · within · w`, where the spread `s = exp(spread · g)`, `g` standard normal, makes some
-//! captures harder than others. This is the factor model that was fitted to real face templates; here its
-//! two factors are chosen so that the population imitates stated statistics.
+//! `mean + between · z + s · within · w`, where the spread `s = exp(spread · g)`, `g` standard normal, makes
+//! some captures harder than others, and a little noise in every feature. The factors are those that were
+//! fitted to real face templates, or they are chosen so that the population imitates stated statistics.
 //!
 //! Chance is passed in: `source(person, 0)` draws the person, `source(person, 1 + capture)` the capture, so
 //! any capture of any person can be drawn by itself, in any order and on any thread.
 
-use ndarray::{Array2, s};
+use crate::projection::orthonormalise;
+use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
@@ -63,7 +64,20 @@ pub enum ImitationError {
 pub struct Population {
     /// `between` above `within`: 2 · rank rows, `dimension` columns.
     factors: Array2<f32>,
+    mean: Array1<f32>,
     spread: f64,
+    noise: f32,
+}
+
+/// A factor model fitted to real templates: statistics, no person's data.
+#[derive(Clone, Debug)]
+pub struct Factors {
+    /// Mean of the unit-length features: `dimension` of them.
+    pub mean: Vec<f32>,
+    /// How people differ: `dimension` rows of `rank` numbers, row after row.
+    pub between: Vec<f32>,
+    /// How captures of one person differ, in the same form.
+    pub within: Vec<f32>,
 }
 
 impl Population {
@@ -97,7 +111,25 @@ impl Population {
             factors.row_mut(i).assign(&axes.row(i).mapv(|x| (x * scale) as f32));
             factors.row_mut(dimension + i).assign(&axes.row(i).mapv(|x| (x * scale * weight) as f32));
         }
-        Ok(Self { factors, spread })
+        Ok(Self { factors, mean: Array1::zeros(dimension), spread, noise: 0.0 })
+    }
+
+    /// The population of a fitted factor model, with its captures' spread `1.05 · exp(0.30 g − 0.09)` and a floor
+    /// of noise, both as they were checked against the real templates.
+    ///
+    /// # Panics
+    /// When the factors are not of one dimension and rank.
+    pub fn fitted(model: &Factors) -> Self {
+        let dimension = model.mean.len();
+        let rank = model.between.len() / dimension;
+        let transposed = |values: &[f32], weight: f32| {
+            let matrix = ArrayView2::from_shape((dimension, rank), values).expect("factors of one shape");
+            matrix.t().mapv(|x| x * weight)
+        };
+        let weight = 1.05 * (-0.09f32).exp();
+        let between = transposed(&model.between, 1.0);
+        let factors = concatenate![Axis(0), between, transposed(&model.within, weight)];
+        Self { factors, mean: Array1::from(model.mean.clone()), spread: 0.30, noise: 0.002 }
     }
 
     /// Number of features.
@@ -113,7 +145,9 @@ impl Population {
         let tiles: Vec<_> = features.axis_chunks_iter_mut(ndarray::Axis(0), TILE).collect();
         tiles.into_par_iter().zip(who.par_chunks(TILE)).for_each(|(mut tile, who)| {
             let mut draws = Array2::<f32>::zeros((who.len(), 2 * rank));
-            for (mut draw, &(person, capture)) in draws.rows_mut().into_iter().zip(who) {
+            let mut floor = Array2::from_elem(tile.dim(), 0.0) + &self.mean;
+            let rows = draws.rows_mut().into_iter().zip(floor.rows_mut());
+            for ((mut draw, mut floor), &(person, capture)) in rows.zip(who) {
                 let mut chance = source(person, 0);
                 draw.slice_mut(s![..rank]).map_inplace(|z| *z = StandardNormal.sample(&mut chance));
                 let mut chance = source(person, 1 + capture);
@@ -123,8 +157,14 @@ impl Population {
                     let normal: f32 = StandardNormal.sample(&mut chance);
                     *w = hardness * normal;
                 });
+                if self.noise > 0.0 {
+                    floor.map_inplace(|x| {
+                        let normal: f32 = StandardNormal.sample(&mut chance);
+                        *x += self.noise * normal;
+                    });
+                }
             }
-            tile.assign(&draws.dot(&self.factors));
+            tile.assign(&(draws.dot(&self.factors) + floor));
         });
         features
     }
@@ -175,21 +215,11 @@ fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
     f64::midpoint(low, high)
 }
 
-/// A random orthonormal basis: Gaussian vectors, each made orthogonal to those before it (twice, so that
-/// rounding does not matter).
+/// A random orthonormal basis, from Gaussian vectors.
 fn rotation_matrix(dimension: usize, chance: &mut impl Rng) -> Array2<f64> {
     let mut axes: Array2<f64> =
         Array2::from_shape_simple_fn((dimension, dimension), || StandardNormal.sample(chance));
-    for i in 0..dimension {
-        let (done, mut rest) = axes.view_mut().split_at(ndarray::Axis(0), i);
-        let mut axis = rest.row_mut(0);
-        for _ in 0..2 {
-            let shares = done.dot(&axis);
-            axis -= &shares.dot(&done);
-        }
-        let length = axis.dot(&axis).sqrt();
-        axis /= length;
-    }
+    orthonormalise(&mut axes);
     axes
 }
 

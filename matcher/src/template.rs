@@ -224,6 +224,11 @@ impl Probe {
         Self { model: template.model.clone(), blocks: Block::pad(&template.features).collect() }
     }
 
+    /// A reference's template.
+    pub(crate) fn of_blocks(model: ModelId, blocks: &[Block]) -> Self {
+        Self { model, blocks: blocks.into() }
+    }
+
     /// The model that made the template.
     pub fn model(&self) -> &ModelId {
         &self.model

@@ -1,43 +1,82 @@
 //! The pointer to what is searched now.
 
-use super::{Delta, Snapshot};
+use super::{
+    Delta, Snapshot,
+    refit::{self, Refitted},
+};
 use crate::{
     id::{RecordSequence, WatchlistId},
     timestamp::Timestamp,
 };
 use arc_swap::ArcSwap;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
-/// The current snapshot. Reading never waits; only the record's writer publishes.
+/// The current snapshot. Reading never waits; the record's writer publishes, and now and then a refit.
 #[derive(Debug)]
-pub(crate) struct Current(ArcSwap<Snapshot>);
+pub(crate) struct Current {
+    snapshot: ArcSwap<Snapshot>,
+    /// Held while the next snapshot is made from the last.
+    publishing: Mutex<()>,
+    refitting: AtomicBool,
+}
 
 impl Current {
     pub(crate) fn new(snapshot: Snapshot) -> Self {
-        Self(ArcSwap::from_pointee(snapshot))
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            publishing: Mutex::default(),
+            refitting: AtomicBool::new(false),
+        }
     }
 
     /// What is searched now; it does not change while it is held.
     pub(crate) fn load(&self) -> Arc<Snapshot> {
-        self.0.load_full()
+        self.snapshot.load_full()
     }
 
     /// Makes changes visible to the next lookup. Active references of each watchlist and the next expiry come
     /// from the store; without them the old ones stay, and the writer stops.
     pub(crate) fn publish(
-        &self,
+        self: &Arc<Self>,
         as_of: RecordSequence,
         deltas: Vec<Delta>,
         counted: Option<(HashMap<WatchlistId, u64>, Option<Timestamp>)>,
     ) {
+        let next = self.change(|next| {
+            next.apply(deltas);
+            next.as_of = as_of;
+            if let Some((expected, next_expiry)) = counted {
+                next.expected = expected;
+                next.next_expiry = next_expiry;
+            }
+        });
+        refit::begin(self, &next);
+    }
+
+    /// May a refit begin? One at a time.
+    pub(super) fn begin_refit(&self) -> bool {
+        !self.refitting.swap(true, Ordering::AcqRel)
+    }
+
+    /// Takes over what a refit made.
+    pub(super) fn end_refit(&self, refitted: Vec<Refitted>) {
+        self.change(|next| refitted.into_iter().for_each(|refitted| next.take_over(refitted)));
+        self.refitting.store(false, Ordering::Release);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Snapshot)) -> Arc<Snapshot> {
+        let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut next = Snapshot::clone(&self.load());
-        next.apply(deltas);
-        next.as_of = as_of;
-        if let Some((expected, next_expiry)) = counted {
-            next.expected = expected;
-            next.next_expiry = next_expiry;
-        }
-        self.0.store(Arc::new(next));
+        change(&mut next);
+        let next = Arc::new(next);
+        self.snapshot.store(Arc::clone(&next));
+        next
     }
 }
 
@@ -45,6 +84,6 @@ impl Current {
 impl Current {
     /// What is searched as a test wants it.
     pub(crate) fn replace(&self, snapshot: Snapshot) {
-        self.0.store(Arc::new(snapshot));
+        self.snapshot.store(Arc::new(snapshot));
     }
 }

@@ -1,13 +1,17 @@
 //! What is searched: made from the record at start, then kept up with it.
 //!
 //! A lookup reads one [`Snapshot`] from its beginning to its end and never waits for a change; the writer
-//! makes the next snapshot beside it, sharing all that did not change.
+//! makes the next snapshot beside it, sharing all that did not change. References are searched in codes; how
+//! they are coded ([`refit`]) changes how fast, never what is found.
 
 mod current;
 mod piece;
+mod refit;
+mod shelf;
 
 pub(crate) use current::Current;
 pub(crate) use piece::Piece;
+pub(crate) use shelf::Shelf;
 
 use crate::{
     authority::Catalogue,
@@ -15,8 +19,13 @@ use crate::{
     timestamp::Timestamp,
     watchlist::Watchlist,
 };
-use matcher::template::{ModelId, ModelProfile, Template};
-use std::{collections::HashMap, sync::Arc};
+use matcher::{
+    kernel::Kernel,
+    plan::Plan,
+    template::{ModelId, ModelProfile, Template},
+};
+use piece::Arriving;
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 /// What a change of the record means to the search.
 #[derive(Debug)]
@@ -29,6 +38,26 @@ pub(crate) enum Delta {
     Reference { key: EncounterKey, subject: SubjectId, template: Template, lists: Vec<WatchlistId> },
     /// The watchlists on which a reference now stands.
     Lists { key: EncounterKey, model: ModelId, lists: Vec<WatchlistId> },
+}
+
+/// Where and with what references are coded.
+#[derive(Debug)]
+pub(crate) struct Site {
+    /// The folder for rows that are not kept in memory.
+    pub(crate) folder: PathBuf,
+    /// What this processor can do.
+    pub(crate) kernel: Kernel,
+}
+
+/// How the references of a model are coded.
+#[derive(Clone, Debug)]
+pub(crate) struct Coding {
+    /// The plan for those that come.
+    pub(crate) plan: Arc<Plan>,
+    /// How many references there were when it was chosen.
+    pub(crate) fitted_on: usize,
+    /// Where they are in f32.
+    pub(crate) shelf: Arc<Shelf>,
 }
 
 /// One state of what is searched.
@@ -44,6 +73,10 @@ pub(crate) struct Snapshot {
     pub(crate) models: Arc<HashMap<ModelId, ModelProfile>>,
     /// The references of each model, by ascending slot and ascending key.
     pub(crate) pieces: HashMap<ModelId, Vec<Arc<Piece>>>,
+    /// How they are coded.
+    pub(crate) codings: HashMap<ModelId, Coding>,
+    /// Where and with what.
+    pub(crate) site: Arc<Site>,
     /// Active references that the store counts for each watchlist at `as_of`.
     pub(crate) expected: HashMap<WatchlistId, u64>,
     /// When the next entry reaches the end of its retention.
@@ -58,7 +91,7 @@ impl Snapshot {
 
     /// Takes changes in, in their order.
     pub(crate) fn apply(&mut self, deltas: Vec<Delta>) {
-        let mut arriving: HashMap<ModelId, Piece> = HashMap::new();
+        let mut arriving: HashMap<ModelId, Arriving> = HashMap::new();
         for delta in deltas {
             match delta {
                 Delta::Model(profile) => {
@@ -68,24 +101,36 @@ impl Snapshot {
                     Arc::make_mut(&mut self.catalogue).insert(watchlist.id, Arc::new(watchlist));
                 }
                 Delta::Reference { key, subject, template, lists } => {
-                    let piece = arriving.entry(template.model().clone()).or_insert_with(|| {
-                        let first = self.pieces.get(template.model()).and_then(|pieces| pieces.last());
-                        Piece::new(&template, first.map_or(0, |last| last.end()))
-                    });
-                    piece.push(key, subject, &template, &lists);
+                    let model = template.model().clone();
+                    let arriving = arriving.entry(model).or_insert_with(|| Arriving::new(&template));
+                    arriving.push(key, subject, &template, &lists);
                 }
                 Delta::Lists { key, model, lists } => {
-                    if !arriving.get_mut(&model).is_some_and(|piece| piece.set_lists(key, &lists)) {
+                    if !arriving.get_mut(&model).is_some_and(|arriving| arriving.set_lists(key, &lists)) {
                         self.set_lists(key, &model, &lists);
                     }
                 }
             }
         }
-        for (model, piece) in arriving {
-            let pieces = self.pieces.entry(model).or_default();
-            pieces.push(Arc::new(piece));
-            merge_tail(pieces);
+        for (model, arriving) in arriving {
+            self.take_in(&model, arriving);
         }
+    }
+
+    fn take_in(&mut self, model: &ModelId, arriving: Arriving) {
+        let site = &self.site;
+        let coding = self.codings.entry(model.clone()).or_insert_with(|| {
+            let dimension = arriving.dimension();
+            Coding {
+                plan: Arc::new(Plan::unfitted(dimension)),
+                fitted_on: 0,
+                shelf: Arc::new(Shelf::new(&site.folder, dimension)),
+            }
+        });
+        let pieces = self.pieces.entry(model.clone()).or_default();
+        let first = pieces.last().map_or(0, |last| last.end());
+        pieces.push(Arc::new(arriving.into_piece(first, &coding.plan, &coding.shelf, site.kernel)));
+        merge_tail(pieces);
     }
 
     fn set_lists(&mut self, key: EncounterKey, model: &ModelId, lists: &[WatchlistId]) {
@@ -95,13 +140,19 @@ impl Snapshot {
             Arc::make_mut(piece).set_lists(key, lists);
         }
     }
+
+    /// Bytes of memory that the references take.
+    pub(crate) fn bytes(&self) -> usize {
+        let pieces: usize = self.pieces.values().flatten().map(|piece| piece.bytes()).sum();
+        pieces + self.codings.values().map(|coding| coding.shelf.bytes()).sum::<usize>()
+    }
 }
 
 /// Merges the last pieces while they are of like size, as a binary counter carries: each reference is copied
 /// a logarithmic number of times, however small the changes it came in.
 fn merge_tail(pieces: &mut Vec<Arc<Piece>>) {
     while let [.., left, right] = pieces.as_slice() {
-        if left.len() >= 2 * right.len() || left.len() + right.len() > piece::LIMIT {
+        if !left.takes(right) {
             return;
         }
         let merged = left.followed_by(right);

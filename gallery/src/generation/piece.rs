@@ -1,33 +1,39 @@
 //! A run of references with consecutive slots.
 
+use super::shelf::Shelf;
 use crate::id::{EncounterKey, SubjectId, WatchlistId};
 use matcher::{
+    coded::Coded,
     filter::SlotFilter,
-    index::oracle::Segment,
-    rows::{Rows, Slot},
+    index::cascade::Segment,
+    kernel::{Block, Kernel},
+    plan::Plan,
+    rows::{ExactRows, Rows, Slot, Unreadable},
     template::Template,
 };
 use std::{collections::HashMap, sync::Arc};
 
 /// References in a piece that is not merged any more.
-pub(super) const LIMIT: usize = 8192;
+pub(super) const LIMIT: usize = 16_384;
 
-/// References of one model. A clone shares all but the lists.
-#[derive(Clone, Debug)]
-pub(crate) struct Piece {
-    first: u32,
-    rows: Arc<Rows>,
-    keys: Arc<Vec<EncounterKey>>,
-    subjects: Arc<Vec<SubjectId>>,
-    /// The references that stand on each watchlist.
+/// References that have come and are not coded yet.
+pub(super) struct Arriving {
+    rows: Rows,
+    keys: Vec<EncounterKey>,
+    subjects: Vec<SubjectId>,
     lists: HashMap<WatchlistId, SlotFilter>,
 }
 
-impl Piece {
-    /// An empty piece for templates like this one.
-    pub(super) fn new(like: &Template, first: u32) -> Self {
-        let rows = Arc::new(Rows::new(like.model().clone(), like.features().len()));
-        Self { first, rows, keys: Arc::default(), subjects: Arc::default(), lists: HashMap::new() }
+impl Arriving {
+    /// None yet, of templates like this one.
+    pub(super) fn new(like: &Template) -> Self {
+        let rows = Rows::new(like.model().clone(), like.features().len());
+        Self { rows, keys: Vec::new(), subjects: Vec::new(), lists: HashMap::new() }
+    }
+
+    /// Features of a template.
+    pub(super) fn dimension(&self) -> usize {
+        self.rows.dimension()
     }
 
     pub(super) fn push(
@@ -40,13 +46,57 @@ impl Piece {
         for list in lists {
             self.lists.entry(*list).or_default().set(self.keys.len());
         }
-        Arc::make_mut(&mut self.rows).push(template);
-        Arc::make_mut(&mut self.keys).push(key);
-        Arc::make_mut(&mut self.subjects).push(subject);
+        self.rows.push(template);
+        self.keys.push(key);
+        self.subjects.push(subject);
     }
 
+    pub(super) fn set_lists(&mut self, key: EncounterKey, lists: &[WatchlistId]) -> bool {
+        set_lists(&mut self.lists, &self.keys, key, lists)
+    }
+
+    /// Codes them, and puts them on the shelf.
+    pub(super) fn into_piece(
+        self,
+        first: u32,
+        plan: &Arc<Plan>,
+        shelf: &Arc<Shelf>,
+        kernel: Kernel,
+    ) -> Piece {
+        shelf.put(Slot(first), &self.rows);
+        let mut coded = Coded::new(Arc::clone(plan));
+        coded.extend(kernel, &self.rows);
+        Piece {
+            first,
+            coded: Arc::new(coded),
+            shelf: Arc::clone(shelf),
+            keys: self.keys.into(),
+            subjects: self.subjects.into(),
+            lists: self.lists,
+        }
+    }
+}
+
+/// References of one model. A clone shares all but the lists.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    first: u32,
+    coded: Arc<Coded>,
+    shelf: Arc<Shelf>,
+    keys: Arc<[EncounterKey]>,
+    subjects: Arc<[SubjectId]>,
+    /// The references that stand on each watchlist.
+    lists: HashMap<WatchlistId, SlotFilter>,
+}
+
+impl Piece {
     pub(super) fn len(&self) -> usize {
         self.keys.len()
+    }
+
+    /// The first slot.
+    pub(super) fn first(&self) -> Slot {
+        Slot(self.first)
     }
 
     /// The slot after the last.
@@ -62,31 +112,48 @@ impl Piece {
 
     /// Puts a reference on these watchlists and no other; `false` if it is not in this piece.
     pub(super) fn set_lists(&mut self, key: EncounterKey, lists: &[WatchlistId]) -> bool {
-        let Ok(row) = self.keys.binary_search(&key) else { return false };
-        self.lists.values_mut().for_each(|filter| filter.clear(row));
-        for list in lists {
-            self.lists.entry(*list).or_default().set(row);
-        }
-        true
+        set_lists(&mut self.lists, &self.keys, key, lists)
+    }
+
+    /// Can the next piece be merged into this one?
+    pub(super) fn takes(&self, next: &Self) -> bool {
+        self.len() < 2 * next.len()
+            && self.len() + next.len() <= LIMIT
+            && Arc::ptr_eq(self.coded.plan(), next.coded.plan())
     }
 
     /// This piece and the one after it as one.
     pub(super) fn followed_by(&self, next: &Self) -> Self {
-        let mut rows = Rows::clone(&self.rows);
-        rows.append(&next.rows);
+        let mut coded = Coded::clone(&self.coded);
+        coded.append(&next.coded);
         let mut lists = self.lists.clone();
         for (list, filter) in &next.lists {
             let whole = lists.entry(*list).or_default();
             filter.rows().for_each(|row| whole.set(self.len() + row));
         }
-        let keys = Arc::new([self.keys.as_slice(), &next.keys].concat());
-        let subjects = Arc::new([self.subjects.as_slice(), &next.subjects].concat());
-        Self { first: self.first, rows: Arc::new(rows), keys, subjects, lists }
+        Self {
+            first: self.first,
+            coded: Arc::new(coded),
+            shelf: Arc::clone(&self.shelf),
+            keys: [&self.keys[..], &next.keys].concat().into(),
+            subjects: [&self.subjects[..], &next.subjects].concat().into(),
+            lists,
+        }
     }
 
-    /// What the scan reads.
+    /// The references in codes.
+    pub(super) fn coded(&self) -> &Arc<Coded> {
+        &self.coded
+    }
+
+    /// The same references in other codes.
+    pub(super) fn with_codes(&self, coded: Arc<Coded>) -> Self {
+        Self { coded, ..self.clone() }
+    }
+
+    /// What a search reads.
     pub(crate) fn segment(&self) -> Segment<'_> {
-        Segment { first: Slot(self.first), rows: &self.rows }
+        Segment { first: Slot(self.first), coded: &self.coded, exact: self }
     }
 
     /// The references on a watchlist.
@@ -103,6 +170,27 @@ impl Piece {
     /// Bytes of memory that the references take.
     pub(crate) fn bytes(&self) -> usize {
         let lists: usize = self.lists.values().map(|filter| filter.words().len() * 8).sum();
-        self.rows.bytes() + self.len() * (size_of::<EncounterKey>() + size_of::<SubjectId>()) + lists
+        self.coded.bytes() + self.len() * (size_of::<EncounterKey>() + size_of::<SubjectId>()) + lists
     }
+}
+
+impl ExactRows for Piece {
+    fn row<'a>(&'a self, row: usize, room: &'a mut [Block]) -> Result<&'a [Block], Unreadable> {
+        self.shelf.read(Slot(self.first + row as u32), room)?;
+        Ok(room)
+    }
+}
+
+fn set_lists(
+    all: &mut HashMap<WatchlistId, SlotFilter>,
+    keys: &[EncounterKey],
+    key: EncounterKey,
+    lists: &[WatchlistId],
+) -> bool {
+    let Ok(row) = keys.binary_search(&key) else { return false };
+    all.values_mut().for_each(|filter| filter.clear(row));
+    for list in lists {
+        all.entry(*list).or_default().set(row);
+    }
+    true
 }

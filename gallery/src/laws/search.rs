@@ -228,3 +228,44 @@ fn what_is_searched_equals_the_record_after_any_history() {
     }
     house.gallery.check().unwrap();
 }
+
+/// Eight features that nobody else has.
+fn somebody(n: u32) -> [f32; DIMENSION] {
+    std::array::from_fn(|i| ((n * 31 + 7) as f32 * (i as f32 + 1.3)).sin())
+}
+
+#[test]
+fn references_that_are_coded_anew_are_found_as_before_and_the_retired_stay_away() {
+    let house = House::build();
+    let enrol = |n: u32| house.enrol(&format!("p{n}"), somebody(n)).unwrap();
+    let people: Vec<_> = (0..1100).map(enrol).collect();
+    let coding = || house.gallery.current.load().codings[&model()].fitted_on;
+    let began = std::time::Instant::now();
+    while coding() < 1024 {
+        assert!(began.elapsed().as_secs() < 60, "nothing was coded anew");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let retire = |n: usize| retire::retire(&house.gallery, &utopia(), people[n], None).unwrap();
+    retire(7);
+    let late = (1100..1110).map(enrol).collect::<Vec<_>>();
+    for (n, person) in people.iter().chain(&late).enumerate().step_by(3).chain([(7, &people[7])]) {
+        let answer = house.look(somebody(n as u32));
+        let found = answer.candidates.iter().any(|candidate| candidate.subject == *person);
+        assert_eq!(found, n != 7, "{n}");
+        assert_eq!(answer.certificate.compared, 1109);
+        assert!(answer.certificate.complete());
+    }
+}
+
+#[test]
+fn a_reference_that_cannot_be_read_back_makes_the_answer_inconclusive() {
+    let house = House::build();
+    house.enrol("a", axis(0)).unwrap();
+    house.enrol("b", axis(1)).unwrap();
+    house.gallery.current.load().codings[&model()].shelf.damage(matcher::rows::Slot(0));
+    let answer = house.look(axis(0));
+    assert_eq!((answer.decision, answer.reason), (Decision::Inconclusive, Some(Reason::Incomplete)));
+    assert_eq!((answer.certificate.compared, answer.certificate.expected), (0, 2));
+    // One whose bound rules it out need not be read.
+    assert_eq!(house.look(axis(1)).decision, Decision::Hit);
+}

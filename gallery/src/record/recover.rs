@@ -2,7 +2,7 @@
 
 use super::{StoreError, WriteError, answer, read};
 use crate::{
-    generation::{Delta, Snapshot},
+    generation::{Delta, Site, Snapshot},
     id::{GenerationId, RecordSequence},
 };
 use audit::{
@@ -96,7 +96,11 @@ pub(crate) fn next_generation(connection: &mut Connection) -> Result<GenerationI
 }
 
 /// Makes what is searched from the record.
-pub(crate) fn load(connection: &Connection, generation: GenerationId) -> Result<Snapshot, RecoverError> {
+pub(crate) fn load(
+    connection: &Connection,
+    generation: GenerationId,
+    site: Site,
+) -> Result<Snapshot, RecoverError> {
     let expected = read::counted(connection)?;
     if expected != read::recounted(connection)? {
         return Err(RecoverError::Counts);
@@ -107,6 +111,8 @@ pub(crate) fn load(connection: &Connection, generation: GenerationId) -> Result<
         catalogue: Arc::new(read::catalogue(connection)?),
         models: Arc::new(read::models(connection)?),
         pieces: HashMap::new(),
+        codings: HashMap::new(),
+        site: Arc::new(site),
         expected,
         next_expiry: read::next_expiry(connection)?,
     };

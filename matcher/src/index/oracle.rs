@@ -3,13 +3,13 @@
 //! Many probes share one pass over the rows: a group of rows is read from memory once and scored with each
 //! probe while it is in cache.
 
+use super::{Found, Query, keep_best};
 use crate::{
     candidate::Hit,
-    filter::{SlotFilter, ones},
+    filter::ones,
     kernel::Kernel,
     rows::{Rows, Slot},
-    score::{Score, Threshold},
-    template::Probe,
+    score::Score,
 };
 use rayon::prelude::*;
 
@@ -20,26 +20,6 @@ pub struct Segment<'a> {
     pub first: Slot,
     /// The references.
     pub rows: &'a Rows,
-}
-
-/// One probe's question.
-#[derive(Debug)]
-pub struct Query<'a> {
-    /// What to search with.
-    pub probe: &'a Probe,
-    /// From which score on a reference is a hit.
-    pub threshold: Threshold,
-    /// The rows of each segment that this lookup may see, in the order of the segments.
-    pub filters: Vec<SlotFilter>,
-}
-
-/// One probe's answer.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
-    /// Every admitted reference at or above the threshold, by ascending slot.
-    pub hits: Vec<Hit>,
-    /// How many references were compared.
-    pub compared: u64,
 }
 
 /// Rows that one filter word covers, and that are scored together.
@@ -81,6 +61,11 @@ pub fn search(
         for (whole, part) in found.iter_mut().zip(part) {
             whole.hits.extend(part.hits);
             whole.compared += part.compared;
+        }
+    }
+    for (query, found) in queries.iter().zip(&mut found) {
+        if let Some(best) = query.best {
+            keep_best(&mut found.hits, best);
         }
     }
     found
@@ -138,7 +123,11 @@ fn search_group(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::template::{ModelId, ModelProfile, Template};
+    use crate::{
+        filter::SlotFilter,
+        score::Threshold,
+        template::{ModelId, ModelProfile, Probe, Template},
+    };
     use proptest::prelude::*;
 
     fn pool(threads: usize) -> rayon::ThreadPool {
@@ -208,7 +197,7 @@ mod tests {
             let threshold = if on_score { exact[0].clamp(-1.0, 1.0) } else { threshold };
             let threshold = Threshold::new(threshold).unwrap();
             let queries: Vec<Query<'_>> =
-                probes.iter().map(|probe| Query { probe, threshold, filters: filters.clone() }).collect();
+                probes.iter().map(|probe| Query { probe, threshold, best: None, filters: filters.iter().collect() }).collect();
             let expected: Vec<Found> = queries.iter().map(|query| plainly(&segments, query)).collect();
             for kernel in Kernel::available() {
                 for threads in [1, 2] {
@@ -224,10 +213,12 @@ mod tests {
     fn templates_of_two_models_are_never_compared() {
         let rows = Rows::new(ModelId::new("other").unwrap(), 2);
         let template = &templates(2, &[vec![1.0, 0.0]])[0];
+        let none = SlotFilter::default();
         let query = Query {
             probe: &Probe::new(template),
             threshold: Threshold::new(0.0).unwrap(),
-            filters: vec![SlotFilter::default()],
+            best: None,
+            filters: vec![&none],
         };
         search(&pool(1), Kernel::Scalar, &[Segment { first: Slot(0), rows: &rows }], &[query]);
     }

@@ -1,22 +1,47 @@
-//! AVX-512: two registers hold the 32 lanes of a row. Four rows go at a time, so that eight independent
-//! sums hide the latency of the multiply-add.
+//! AVX-512 with VNNI.
+//!
+//! Scores: two registers hold the 32 lanes of a row. Four rows go at a time, so that eight independent sums
+//! hide the latency of the multiply-add. Sweeps: two registers hold four codes of each row of a block, and are
+//! multiplied with eight probes at a time; a sum starts at minus its limit, so that a row survives where its
+//! sign bit is clear, and one test tells whether any of 256 pairs does.
 
-use super::Block;
+use super::{
+    Block,
+    aims::{AIMS_PADDING, Aims, BLOCK_ROWS, LIMIT_CLAMP, Line, Peak, QUADS_A_ROUND, Swept, tiles},
+};
 use std::arch::x86_64::{
-    __m512, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehl_ps, _mm_shuffle_ps, _mm256_add_ps,
-    _mm256_castps256_ps128, _mm256_extractf128_ps, _mm512_add_ps, _mm512_castps512_ps256,
-    _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_load_ps, _mm512_setzero_ps,
+    __m512, __m512i, _MM_HINT_T0, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehl_ps, _mm_prefetch,
+    _mm_shuffle_ps, _mm256_add_ps, _mm256_castps256_ps128, _mm256_extractf128_ps, _mm512_add_epi32,
+    _mm512_add_ps, _mm512_and_si512, _mm512_castps512_ps256, _mm512_cvtps_epi32, _mm512_dpbusd_epi32,
+    _mm512_extractf32x8_ps, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_load_ps, _mm512_load_si512,
+    _mm512_loadu_ps, _mm512_loadu_si512, _mm512_max_ps, _mm512_min_ps, _mm512_movepi32_mask,
+    _mm512_reduce_add_epi32, _mm512_roundscale_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_setzero_si512, _mm512_storeu_si512, _mm512_sub_epi32, _mm512_xor_si512,
 };
 
-/// Proof that this processor has AVX-512 F and DQ.
+/// Proof that this processor has AVX-512 F, DQ, BW and VNNI, and POPCNT.
 #[derive(Clone, Copy, Debug)]
 pub struct Token(());
 
 impl Token {
     pub(super) fn detect() -> Option<Self> {
-        let there = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512dq");
+        let there = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vnni")
+            && is_x86_feature_detected!("popcnt");
         there.then_some(Self(()))
     }
+}
+
+pub(super) fn count_ones(_: Token, words: &[u64]) -> u64 {
+    // SAFETY: the token exists only if the processor has popcnt.
+    unsafe { count_ones_popcnt(words) }
+}
+
+#[target_feature(enable = "popcnt")]
+fn count_ones_popcnt(words: &[u64]) -> u64 {
+    words.iter().map(|word| u64::from(word.count_ones())).sum()
 }
 
 pub(super) fn scores(_: Token, probe: &[Block], rows: &[Block], scores: &mut [f32]) {
@@ -67,4 +92,182 @@ fn halve(sum: __m512) -> f32 {
     let sum = _mm_add_ps(sum, _mm_movehl_ps(sum, sum));
     let sum = _mm_add_ss(sum, _mm_shuffle_ps::<1>(sum, sum));
     _mm_cvtss_f32(sum) + 0.0 // -0 + 0 is +0
+}
+
+pub(super) fn dot(_: Token, row: &[Line], probe: &[Line]) -> i32 {
+    // SAFETY: the token exists only if the processor has avx512f and avx512vnni.
+    unsafe { dot_avx512(row, probe) }
+}
+
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn dot_avx512(row: &[Line], probe: &[Line]) -> i32 {
+    let mut sum = _mm512_setzero_si512();
+    for (r, p) in row.iter().zip(probe) {
+        sum = _mm512_dpbusd_epi32(sum, load_line(r), load_line(p));
+    }
+    _mm512_reduce_add_epi32(sum)
+}
+
+pub(super) fn sweep(
+    _: Token,
+    aims: &Aims,
+    block: &[Line],
+    next: &[Line],
+    peak: Peak,
+    swept: &mut Swept,
+) -> bool {
+    // SAFETY: the token exists only if the processor has avx512f, avx512dq, avx512bw and avx512vnni.
+    unsafe { sweep_avx512(aims, block, next, peak, swept) }
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vnni")]
+fn sweep_avx512(aims: &Aims, block: &[Line], next: &[Line], peak: Peak, swept: &mut Swept) -> bool {
+    limits(aims, peak, swept);
+    let (block, mut next) = (rounds(block), rounds(next));
+    // Each tile fetches its share of the next block: more at once would wait for memory.
+    let share = block.len().div_ceil(tiles(aims.len()).count().max(1));
+    let mut any = false;
+    for (first, width) in tiles(aims.len()) {
+        let (fetch, rest) = next.split_at(share.min(next.len()));
+        next = rest;
+        any |= match width {
+            8 => sweep_tile::<8>(aims, block, fetch, swept, first),
+            4 => sweep_tile::<4>(aims, block, fetch, swept, first),
+            2 => sweep_tile::<2>(aims, block, fetch, swept, first),
+            _ => sweep_tile::<1>(aims, block, fetch, swept, first),
+        };
+    }
+    any
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn limits(aims: &Aims, peak: Peak, swept: &mut Swept) {
+    let (error, tail) = (_mm512_set1_ps(peak.error), _mm512_set1_ps(peak.tail));
+    let (least, most) = (_mm512_set1_ps(-LIMIT_CLAMP), _mm512_set1_ps(LIMIT_CLAMP));
+    for first in (0..aims.len()).step_by(AIMS_PADDING) {
+        let floats = |values: &[f32]| {
+            let chunk: &[f32; AIMS_PADDING] = values[first..].first_chunk().expect("padded");
+            // SAFETY: the chunk is 16 floats long.
+            unsafe { _mm512_loadu_ps(chunk.as_ptr()) }
+        };
+        let limit = _mm512_fnmadd_ps(floats(&aims.errors), error, floats(&aims.starts));
+        let limit = _mm512_fnmadd_ps(floats(&aims.tails), tail, limit);
+        let limit = _mm512_min_ps(_mm512_max_ps(limit, least), most);
+        // Round down, quietly.
+        let limit = _mm512_cvtps_epi32(_mm512_roundscale_ps::<0x09>(limit));
+        let offsets: &[i32; AIMS_PADDING] = aims.offsets[first..].first_chunk().expect("padded");
+        let limits: &mut [i32; AIMS_PADDING] = swept.limits[first..].first_chunk_mut().expect("padded");
+        let starts: &mut [i32; AIMS_PADDING] = swept.starts[first..].first_chunk_mut().expect("padded");
+        // SAFETY: each chunk is 16 integers long.
+        unsafe {
+            let offsets = _mm512_loadu_si512(offsets.as_ptr().cast());
+            let start = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_add_epi32(limit, offsets));
+            _mm512_storeu_si512(limits.as_mut_ptr().cast(), limit);
+            _mm512_storeu_si512(starts.as_mut_ptr().cast(), start);
+        }
+    }
+}
+
+/// The lines of four quads: taken together, so that the processor foresees where the loop ends.
+type Round = [[Line; 2]; QUADS_A_ROUND];
+
+fn rounds(lines: &[Line]) -> &[Round] {
+    lines.as_chunks().0.as_chunks().0
+}
+
+/// Sweeps the tile of `P` probes from `first` on.
+#[inline]
+#[expect(clippy::needless_range_loop, reason = "iterators over the sums put them into memory")]
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vnni")]
+fn sweep_tile<const P: usize>(
+    aims: &Aims,
+    block: &[Round],
+    fetch: &[Round],
+    swept: &mut Swept,
+    first: usize,
+) -> bool {
+    let starts: &[i32; P] = swept.starts[first..].first_chunk().expect("a tile is whole");
+    let masks: &mut [u32; P] = swept.masks[first..].first_chunk_mut().expect("a tile is whole");
+    let excess: &mut [[i32; BLOCK_ROWS]; P] =
+        swept.excess[first..].first_chunk_mut().expect("a tile is whole");
+    let mut sums = starts.map(|start| [_mm512_set1_epi32(start); 2]);
+    let (codes, _) = aims.tile::<P>(first).as_chunks::<QUADS_A_ROUND>();
+    let (early, late) = block.split_at(fetch.len());
+    let (early_codes, late_codes) = codes.split_at(fetch.len());
+    for ((rows, codes), fetch) in early.iter().zip(early_codes).zip(fetch) {
+        for line in fetch.as_flattened() {
+            _mm_prefetch::<_MM_HINT_T0>(line.0.as_ptr().cast());
+        }
+        for quad in 0..QUADS_A_ROUND {
+            sums = add_quad(sums, &rows[quad], &codes[quad]);
+        }
+    }
+    for (rows, codes) in late.iter().zip(late_codes) {
+        for quad in 0..QUADS_A_ROUND {
+            sums = add_quad(sums, &rows[quad], &codes[quad]);
+        }
+    }
+    // A sum that survives has a clear sign bit, and so has their conjunction.
+    let mut all = _mm512_set1_epi32(-1);
+    for p in 0..P {
+        all = _mm512_and_si512(all, _mm512_and_si512(sums[p][0], sums[p][1]));
+    }
+    if _mm512_movepi32_mask(all) == u16::MAX {
+        *masks = [0; P];
+        return false;
+    }
+    for p in 0..P {
+        let negative = sums[p].map(|sum| u32::from(_mm512_movepi32_mask(sum)));
+        masks[p] = !(negative[0] | negative[1] << 16);
+        // SAFETY: 32 integers are two registers.
+        unsafe {
+            _mm512_storeu_si512(excess[p].as_mut_ptr().cast(), sums[p][0]);
+            _mm512_storeu_si512(excess[p].as_mut_ptr().add(16).cast(), sums[p][1]);
+        }
+    }
+    true
+}
+
+/// By value and by index: so the sums stay in registers.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn add_quad<const P: usize>(
+    mut sums: [[__m512i; 2]; P],
+    rows: &[Line; 2],
+    codes: &[u32; P],
+) -> [[__m512i; 2]; P] {
+    let rows = [load_line(&rows[0]), load_line(&rows[1])];
+    for p in 0..P {
+        let codes = _mm512_set1_epi32(codes[p].cast_signed());
+        sums[p][0] = _mm512_dpbusd_epi32(sums[p][0], rows[0], codes);
+        sums[p][1] = _mm512_dpbusd_epi32(sums[p][1], rows[1], codes);
+    }
+    sums
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_line(line: &Line) -> __m512i {
+    // SAFETY: a line is 64 bytes, aligned to 64.
+    unsafe { _mm512_load_si512(line.0.as_ptr().cast()) }
+}
+
+pub(super) fn saturate(_: Token, rounds: u64) -> (u64, i32) {
+    // SAFETY: the token exists only if the processor has avx512f and avx512vnni.
+    unsafe { saturate_avx512(rounds) }
+}
+
+#[target_feature(enable = "avx512f,avx512vnni")]
+fn saturate_avx512(rounds: u64) -> (u64, i32) {
+    const SUMS: u64 = 16;
+    let mut sums: [__m512i; SUMS as usize] = std::array::from_fn(|i| _mm512_set1_epi32(i as i32));
+    let (a, b) = (_mm512_set1_epi32(std::hint::black_box(0x0102_0304)), _mm512_set1_epi32(0x0101_0101));
+    for _ in 0..rounds {
+        for sum in &mut sums {
+            *sum = _mm512_dpbusd_epi32(*sum, a, b);
+        }
+    }
+    let all = sums.iter().fold(_mm512_setzero_si512(), |all, &sum| _mm512_xor_si512(all, sum));
+    (rounds * SUMS * 64, _mm512_reduce_add_epi32(all))
 }

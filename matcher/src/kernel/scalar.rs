@@ -1,6 +1,9 @@
 //! The definition. It is slow on purpose: plain enough to be read as the specification.
 
-use super::{Block, LANES};
+use super::{
+    Block, LANES,
+    aims::{Aims, BLOCK_ROWS, Line, Peak, Swept, tiles},
+};
 
 pub(super) fn scores(probe: &[Block], rows: &[Block], scores: &mut [f32]) {
     for (row, score) in rows.chunks_exact(probe.len()).zip(scores) {
@@ -23,4 +26,39 @@ fn score_of(probe: &[Block], row: &[Block]) -> f32 {
         half /= 2;
     }
     lanes[0] + 0.0 // -0 + 0 is +0
+}
+
+pub(super) fn dot(row: &[Line], probe: &[Line]) -> i32 {
+    let pairs = row.iter().flat_map(|line| &line.0).zip(probe.iter().flat_map(|line| &line.0));
+    pairs.map(|(&r, &p)| i32::from(r) * i32::from(p.cast_signed())).sum()
+}
+
+pub(super) fn sweep(aims: &Aims, block: &[Line], peak: Peak, swept: &mut Swept) -> bool {
+    for probe in 0..aims.len() {
+        swept.limits[probe] = aims.slopes(probe).limit(peak);
+        swept.starts[probe] = -(swept.limits[probe] + aims.offsets[probe]);
+    }
+    for (first, width) in tiles(aims.len()) {
+        let codes = &aims.codes[first * aims.quads..];
+        for at in 0..width {
+            let probe = first + at;
+            let excess: [i32; BLOCK_ROWS] = std::array::from_fn(|row| {
+                let quads = 0..aims.quads;
+                let sum: i32 = quads.map(|quad| dot_quad(block, quad, row, codes[quad * width + at])).sum();
+                swept.starts[probe] + sum
+            });
+            swept.masks[probe] = (0..BLOCK_ROWS).map(|row| u32::from(excess[row] >= 0) << row).sum();
+            swept.excess[probe] = excess;
+        }
+    }
+    swept.masks[..aims.len()].iter().any(|&mask| mask != 0)
+}
+
+fn dot_quad(block: &[Line], quad: usize, row: usize, codes: u32) -> i32 {
+    let four = &block[quad * 2 + row / 16].0[row % 16 * 4..][..4];
+    four.iter().zip(codes.to_le_bytes()).map(|(&r, p)| i32::from(r) * i32::from(p.cast_signed())).sum()
+}
+
+pub(super) fn count_ones(words: &[u64]) -> u64 {
+    words.iter().map(|word| u64::from(word.count_ones())).sum()
 }

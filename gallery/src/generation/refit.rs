@@ -1,0 +1,143 @@
+//! Coding references anew, under a plan that suits how many and what they are. It changes how fast they are
+//! searched, never what is found, and no lookup or change waits for it.
+
+use super::{Coding, Current, Piece, Snapshot};
+use matcher::{
+    coded::Coded,
+    index::fit::fit,
+    plan::Plan,
+    rows::{Rows, Slot, Unreadable},
+    score::Threshold,
+    template::ModelId,
+};
+use std::sync::{Arc, Weak};
+
+/// Fewer references are searched soon enough however they are coded.
+const LEAST: usize = 1024;
+/// A plan serves until there are so many times the references that it was chosen on.
+const GROWTH: usize = 4;
+/// References on which a plan is chosen.
+const SAMPLE: usize = 16_384;
+
+/// A model's references in new codes, each beside the piece that it was made from.
+pub(super) struct Refitted {
+    model: ModelId,
+    plan: Arc<Plan>,
+    fitted_on: usize,
+    pieces: Vec<(Arc<Coded>, Arc<Coded>)>,
+}
+
+impl Snapshot {
+    /// The models that have outgrown their plans.
+    pub(super) fn outgrown(&self) -> Vec<ModelId> {
+        let outgrown = |(model, coding): (&ModelId, &Coding)| {
+            let count = self.pieces(model).last().map_or(0, |last| last.end()) as usize;
+            (count >= LEAST && count >= GROWTH * coding.fitted_on).then(|| model.clone())
+        };
+        self.codings.iter().filter_map(outgrown).collect()
+    }
+
+    /// Codes anew what has outgrown its plan. What cannot be read stays in its old codes; a lookup that needs
+    /// it will say so.
+    pub(crate) fn refit_outgrown(&mut self, pool: &rayon::ThreadPool) {
+        for model in self.outgrown() {
+            if let Ok(Some(refitted)) = self.refit(&model, pool, || true) {
+                self.take_over(refitted);
+            }
+        }
+    }
+
+    /// Chooses a plan for a model's references and codes them under it, with the threads of this pool; `None`
+    /// when `go_on` says no in between.
+    pub(super) fn refit(
+        &self,
+        model: &ModelId,
+        pool: &rayon::ThreadPool,
+        go_on: impl Fn() -> bool,
+    ) -> Result<Option<Refitted>, Unreadable> {
+        let (kernel, pieces) = (self.site.kernel, self.pieces(model));
+        let sample = self.sample(model)?;
+        let (plan, _) = fit(pool, kernel, &sample, self.usual_threshold(model));
+        let mut refitted = Refitted {
+            model: model.clone(),
+            plan: Arc::new(plan),
+            fitted_on: pieces.last().map_or(0, |last| last.end()) as usize,
+            pieces: Vec::with_capacity(pieces.len()),
+        };
+        for piece in pieces {
+            if !go_on() {
+                return Ok(None);
+            }
+            let rows = self.rows(model, piece.first().0..piece.end(), 1)?;
+            let coded = pool.install(|| Coded::of(Arc::clone(&refitted.plan), kernel, &rows, 0..rows.len()));
+            refitted.pieces.push((Arc::clone(piece.coded()), Arc::new(coded)));
+        }
+        Ok(Some(refitted))
+    }
+
+    /// Puts new codes in place of those that they were made from; what has come or was merged since stays as it
+    /// is.
+    pub(super) fn take_over(&mut self, refitted: Refitted) {
+        let Refitted { model, plan, fitted_on, pieces: new } = refitted;
+        for piece in self.pieces.get_mut(&model).into_iter().flatten() {
+            let made = |(old, _): &&(Arc<Coded>, Arc<Coded>)| Arc::ptr_eq(old, piece.coded());
+            if let Some((_, coded)) = new.iter().find(made) {
+                *piece = Arc::new(Piece::with_codes(piece, Arc::clone(coded)));
+            }
+        }
+        if let Some(coding) = self.codings.get_mut(&model) {
+            *coding = Coding { plan, fitted_on, ..coding.clone() };
+        }
+    }
+
+    /// The loosest threshold under which these references are searched as a rule.
+    fn usual_threshold(&self, model: &ModelId) -> Threshold {
+        let policies =
+            self.catalogue.values().map(|list| &list.policy).filter(|policy| policy.model == *model);
+        let loosest = policies.map(|policy| policy.threshold).reduce(Threshold::looser);
+        loosest.unwrap_or_else(|| Threshold::new(0.4).expect("a cosine"))
+    }
+
+    fn sample(&self, model: &ModelId) -> Result<Rows, Unreadable> {
+        let count = self.pieces(model).last().map_or(0, |last| last.end());
+        let step = (count as usize).div_ceil(SAMPLE).max(1);
+        self.rows(model, 0..count, step)
+    }
+
+    /// Every `step`th of these references, from the shelf.
+    fn rows(&self, model: &ModelId, slots: std::ops::Range<u32>, step: usize) -> Result<Rows, Unreadable> {
+        let coding = &self.codings[model];
+        let dimension = coding.plan.dimension();
+        let mut rows = Rows::with_room(model.clone(), dimension, slots.len().div_ceil(step));
+        for slot in slots.step_by(step) {
+            rows.push_with(|room| coding.shelf.read(Slot(slot), room))?;
+        }
+        Ok(rows)
+    }
+}
+
+/// Codes anew what has outgrown its plan, on a thread of its own, one at a time. It ends early when nobody
+/// searches any more.
+pub(super) fn begin(current: &Arc<Current>, snapshot: &Arc<Snapshot>) {
+    let outgrown = snapshot.outgrown();
+    if outgrown.is_empty() || !current.begin_refit() {
+        return;
+    }
+    let (searched, snapshot) = (Arc::downgrade(current), Arc::clone(snapshot));
+    let work = move || {
+        let wanted = || searched.strong_count() > 0;
+        let refitted =
+            rayon::ThreadPoolBuilder::new().num_threads(1).build().ok().into_iter().flat_map(|pool| {
+                // What cannot be read stays in its old codes; a lookup that needs it will say so.
+                let refit = |model: &ModelId| snapshot.refit(model, &pool, wanted).ok().flatten();
+                outgrown.iter().filter_map(refit).collect::<Vec<_>>()
+            });
+        let refitted: Vec<Refitted> = refitted.collect();
+        if let Some(current) = Weak::upgrade(&searched) {
+            current.end_refit(refitted);
+        }
+    };
+    if std::thread::Builder::new().name("refit".to_owned()).spawn(work).is_err() {
+        current.end_refit(Vec::new()); // no thread to be had now: the old codes serve
+    }
+}

@@ -1,0 +1,375 @@
+//! The exhaustive search that compares few references in f32, and misses none.
+//!
+//! Every admitted reference is ruled out by an upper bound of its score that lies below the threshold
+//! ([`crate::bound`]), or compared as the oracle compares it. So the answer equals the oracle's, bit for bit.
+//! Three tests stand in a row: leading 8-bit codes, swept over all rows for many probes at a time; 8-bit codes
+//! of all features, for the rows that survive; and the f32 rows themselves.
+
+use super::{Found, Query, keep_best};
+use crate::{
+    bound::{FullProbe, LeadProbe},
+    candidate::Hit,
+    coded::{Coded, WINDOW_ROWS},
+    filter::{SlotFilter, ones},
+    kernel::{Aims, BLOCK_ROWS, Block, Kernel, Swept},
+    plan::Plan,
+    rows::{ExactRows, Slot, Unreadable},
+    score::{Score, Threshold},
+};
+use rayon::prelude::*;
+use std::{
+    borrow::Cow,
+    ops::{AddAssign, Range},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+/// Consecutive references: row `r` has slot `first + r`.
+#[derive(Clone, Copy)]
+pub struct Segment<'a> {
+    /// The slot of row 0.
+    pub first: Slot,
+    /// The references in codes.
+    pub coded: &'a Coded,
+    /// The same in f32.
+    pub exact: &'a dyn ExactRows,
+}
+
+/// How many pairs of probe and reference came how far, over all probes of a search.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Admitted to the search.
+    pub admitted: u64,
+    /// Not ruled out by the greatest norms of their block.
+    pub past_block: u64,
+    /// Not ruled out by their own leading codes.
+    pub past_lead: u64,
+    /// Compared in f32.
+    pub exact: u64,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.admitted += other.admitted;
+        self.past_block += other.past_block;
+        self.past_lead += other.past_lead;
+        self.exact += other.exact;
+    }
+}
+
+/// Rows that one thread takes at a time: a window, so that they stand in the places of the same numbers.
+const ROWS_A_TASK: usize = WINDOW_ROWS;
+const WORDS_A_TASK: usize = ROWS_A_TASK / 64;
+/// A probe that may see no more rows of a task than this goes to the second stage of each, if there is one.
+const SPARSE_ROWS: u64 = 16;
+
+/// Searches for every probe among every reference that its filters admit. The answer does not depend on the
+/// kernel, the plans, the number of threads or the other queries.
+///
+/// # Errors
+/// When a reference that has to be compared cannot be read.
+///
+/// # Panics
+/// When a probe is of another dimension than the references, or a query has not one filter a segment.
+pub fn search(
+    pool: &rayon::ThreadPool,
+    kernel: Kernel,
+    segments: &[Segment<'_>],
+    queries: &[Query<'_>],
+) -> Result<(Vec<Found>, Tally), Unreadable> {
+    for query in queries {
+        assert_eq!(query.filters.len(), segments.len(), "a query has one filter a segment");
+    }
+    let Some(plan) = segments.first().map(|segment| segment.coded.plan()) else {
+        return Ok((vec![Found::default(); queries.len()], Tally::default()));
+    };
+    pool.install(|| {
+        let mut sights: Vec<Sight<'_>> = Vec::new();
+        for segment in segments {
+            if !sights.iter().any(|sight| Arc::ptr_eq(sight.plan, segment.coded.plan())) {
+                sights.push(Sight::of(segment.coded.plan(), kernel, queries));
+            }
+        }
+        let pass = Pass {
+            kernel,
+            queries,
+            full: queries
+                .par_iter()
+                .map(|query| FullProbe::of(&plan.features(query.probe.blocks())))
+                .collect(),
+            leaders: queries
+                .iter()
+                .map(|query| query.best.map(|best| Leaders::new(best, query.threshold)))
+                .collect(),
+        };
+        let tasks: Vec<(usize, usize)> = segments
+            .iter()
+            .enumerate()
+            .flat_map(|(index, segment)| {
+                (0..segment.coded.len()).step_by(ROWS_A_TASK).map(move |row| (index, row))
+            })
+            .collect();
+        let parts: Result<Vec<Part>, Unreadable> = tasks
+            .par_iter()
+            .map(|&(index, start)| {
+                let plan = segments[index].coded.plan();
+                let sight = sights.iter().find(|sight| Arc::ptr_eq(sight.plan, plan)).expect("one a plan");
+                Task::new(&pass, sight, index, &segments[index], start).run()
+            })
+            .collect();
+        Ok(pass.conclude(parts?))
+    })
+}
+
+/// All probes as one plan sees them.
+struct Sight<'a> {
+    plan: &'a Arc<Plan>,
+    lead: Vec<LeadProbe>,
+    aims: Aims,
+}
+
+impl<'a> Sight<'a> {
+    fn of(plan: &'a Arc<Plan>, kernel: Kernel, queries: &[Query<'_>]) -> Self {
+        let probe = |query: &Query<'_>| {
+            assert_eq!(query.probe.blocks().len(), plan.blocks(), "a probe of another dimension");
+            plan.probe(kernel, query.probe.blocks())
+        };
+        let lead: Vec<LeadProbe> = queries.par_iter().map(probe).collect();
+        let slopes = lead.iter().zip(queries).map(|(lead, query)| lead.slopes(query.threshold));
+        let aims = Aims::new(plan.quads(), lead.iter().map(|lead| &lead.codes[..]).zip(slopes));
+        Self { plan, lead, aims }
+    }
+}
+
+/// What all threads of a search share.
+struct Pass<'a> {
+    kernel: Kernel,
+    queries: &'a [Query<'a>],
+    full: Vec<FullProbe>,
+    /// The running best, for queries that ask for them.
+    leaders: Vec<Option<Leaders>>,
+}
+
+impl Pass<'_> {
+    /// From which score on a reference may still be part of the answer.
+    fn threshold(&self, query: usize) -> Threshold {
+        self.leaders[query].as_ref().map_or(self.queries[query].threshold, Leaders::threshold)
+    }
+
+    fn conclude(self, parts: Vec<Part>) -> (Vec<Found>, Tally) {
+        let mut found = vec![Found::default(); self.queries.len()];
+        let mut tally = Tally::default();
+        for part in parts {
+            tally += part.tally;
+            for (query, hit) in part.hits {
+                found[query].hits.push(hit);
+            }
+            for (found, compared) in found.iter_mut().zip(part.compared) {
+                found.compared += compared;
+            }
+        }
+        for (found, leaders) in found.iter_mut().zip(self.leaders) {
+            match leaders {
+                Some(leaders) => found.hits = leaders.into_hits(),
+                None => found.hits.sort_unstable_by_key(|hit| hit.slot),
+            }
+        }
+        (found, tally)
+    }
+}
+
+/// The best hits so far of one query, kept by all threads together.
+struct Leaders {
+    best: usize,
+    hits: Mutex<Vec<Hit>>,
+    /// Score of the last of `best` hits, once there are so many: bits of an f32.
+    threshold: AtomicU32,
+}
+
+impl Leaders {
+    fn new(best: usize, threshold: Threshold) -> Self {
+        let hits = Mutex::new(Vec::with_capacity(best.min(4096)));
+        Self { best, hits, threshold: AtomicU32::new(threshold.value().to_bits()) }
+    }
+
+    fn threshold(&self) -> Threshold {
+        let bits = self.threshold.load(Ordering::Relaxed);
+        Threshold::new(f32::from_bits(bits)).expect("made from one")
+    }
+
+    fn offer(&self, hit: Hit) {
+        let mut hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
+        hits.push(hit);
+        // Cut back now and then: each hit is moved a bounded number of times.
+        if hits.len() >= 2 * self.best.max(1) {
+            self.cut(&mut hits);
+        }
+    }
+
+    fn cut(&self, hits: &mut Vec<Hit>) {
+        keep_best(hits, self.best);
+        if let Some(last) = hits.iter().map(|hit| hit.score).min().filter(|_| hits.len() == self.best) {
+            // A score may exceed 1 by its rounding; a threshold may not.
+            self.threshold.store(last.value().min(1.0).to_bits(), Ordering::Relaxed);
+        }
+    }
+
+    fn into_hits(self) -> Vec<Hit> {
+        let mut hits = self.hits.into_inner().unwrap_or_else(PoisonError::into_inner);
+        keep_best(&mut hits, self.best);
+        hits
+    }
+}
+
+/// What one task found.
+#[derive(Default)]
+struct Part {
+    hits: Vec<(usize, Hit)>,
+    compared: Vec<u64>,
+    tally: Tally,
+}
+
+/// A run of rows, searched by one thread for all probes.
+struct Task<'a> {
+    pass: &'a Pass<'a>,
+    sight: &'a Sight<'a>,
+    /// Which segment.
+    index: usize,
+    segment: &'a Segment<'a>,
+    rows: Range<usize>,
+    part: Part,
+    /// Room for a row that is read on demand.
+    room: Vec<Block>,
+}
+
+impl<'a> Task<'a> {
+    fn new(
+        pass: &'a Pass<'a>,
+        sight: &'a Sight<'a>,
+        index: usize,
+        segment: &'a Segment<'a>,
+        start: usize,
+    ) -> Self {
+        let rows = start..segment.coded.len().min(start + ROWS_A_TASK);
+        let room = vec![Block([0.0; 32]); sight.plan.blocks()];
+        Self { pass, sight, index, segment, rows, part: Part::default(), room }
+    }
+
+    fn run(mut self) -> Result<Part, Unreadable> {
+        let (mut dense, mut sparse) = (Vec::new(), Vec::new());
+        let mut counted: Option<(&SlotFilter, u64)> = None;
+        for (query, Query { filters, .. }) in self.pass.queries.iter().enumerate() {
+            let filter = filters[self.index];
+            let admitted = match counted {
+                Some((same, admitted)) if std::ptr::eq(same, filter) => admitted,
+                _ => self.pass.kernel.count_ones(self.words(filter)),
+            };
+            counted = Some((filter, admitted));
+            self.part.compared.push(admitted);
+            self.part.tally.admitted += admitted;
+            match admitted {
+                0 => {}
+                1..=SPARSE_ROWS if self.sight.plan.has_full() => sparse.push(query),
+                _ => dense.push(query),
+            }
+        }
+        for query in sparse {
+            for (at, &word) in self.words(self.pass.queries[query].filters[self.index]).iter().enumerate() {
+                for bit in ones(word) {
+                    self.look_closer(query, self.rows.start + at * 64 + bit)?;
+                }
+            }
+        }
+        if !dense.is_empty() {
+            self.sweep(&dense)?;
+        }
+        Ok(self.part)
+    }
+
+    /// The words of a filter that cover this task's rows.
+    fn words<'f>(&self, filter: &'f SlotFilter) -> &'f [u64] {
+        let words = filter.words();
+        let start = (self.rows.start / 64).min(words.len());
+        &words[start..words.len().min(start + WORDS_A_TASK)]
+    }
+
+    /// Sweeps these probes over all rows.
+    fn sweep(&mut self, dense: &[usize]) -> Result<(), Unreadable> {
+        let whole = dense.len() == self.pass.queries.len();
+        let mut aims = if whole { Cow::Borrowed(&self.sight.aims) } else { Cow::Owned(self.aims_of(dense)) };
+        let running: Vec<usize> =
+            (0..dense.len()).filter(|&at| self.pass.leaders[dense[at]].is_some()).collect();
+        let mut swept = Swept::of(&aims);
+        let coded = self.segment.coded;
+        let blocks = self.rows.start / BLOCK_ROWS..self.rows.end.div_ceil(BLOCK_ROWS);
+        for block in blocks {
+            for &at in &running {
+                let slopes = self.sight.lead[dense[at]].slopes(self.pass.threshold(dense[at]));
+                aims.to_mut().aim(at, slopes);
+            }
+            let (codes, next) = (coded.block(block), coded.block_if(block + 1));
+            if self.pass.kernel.sweep(&aims, codes, next, coded.block_peak(block), &mut swept) {
+                self.walk(dense, &aims, block, &swept)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn aims_of(&self, queries: &[usize]) -> Aims {
+        let aim = |&query: &usize| (&self.sight.lead[query].codes[..], self.sight.aims.slopes(query));
+        Aims::new(self.sight.plan.quads(), queries.iter().map(aim))
+    }
+
+    /// Looks at the rows of a block that survived the sweep.
+    fn walk(&mut self, dense: &[usize], aims: &Aims, block: usize, swept: &Swept) -> Result<(), Unreadable> {
+        let first = block * BLOCK_ROWS;
+        for (at, &query) in dense.iter().enumerate() {
+            if swept.masks[at] == 0 {
+                continue;
+            }
+            let filter = self.pass.queries[query].filters[self.index];
+            for at_place in ones(u64::from(swept.masks[at])) {
+                let place = first + at_place;
+                let row = self.segment.coded.row_at(place);
+                if !filter.contains(row) {
+                    continue;
+                }
+                self.part.tally.past_block += 1;
+                let dot = swept.excess[at][at_place] + swept.limits[at];
+                if dot >= aims.slopes(at).limit(self.segment.coded.peak_at(place)) {
+                    self.look_closer(query, row)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The second bound, then the score itself.
+    fn look_closer(&mut self, query: usize, row: usize) -> Result<(), Unreadable> {
+        let Self { pass, segment, part, .. } = self;
+        part.tally.past_lead += 1;
+        let threshold = pass.threshold(query);
+        if let Some((codes, terms)) = segment.coded.full(row) {
+            let probe = &pass.full[query];
+            let bound = probe.bound(pass.kernel.dot(codes, &probe.codes), terms);
+            if bound < f64::from(threshold.value()) {
+                return Ok(());
+            }
+        }
+        part.tally.exact += 1;
+        let exact = segment.exact.row(row, &mut self.room)?;
+        let mut score = [0.0];
+        pass.kernel.scores(pass.queries[query].probe.blocks(), exact, &mut score);
+        let score = Score::new(score[0]).expect("the score of two templates is finite");
+        if threshold.admits(score) {
+            let hit = Hit { slot: Slot(segment.first.0 + row as u32), score };
+            match &pass.leaders[query] {
+                Some(leaders) => leaders.offer(hit),
+                None => part.hits.push((query, hit)),
+            }
+        }
+        Ok(())
+    }
+}
