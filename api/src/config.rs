@@ -3,6 +3,7 @@
 
 use anyhow::{Context, bail};
 use clap::Args;
+use gallery::Index;
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) tokens: Option<PathBuf>,
     /// Threads that scan; 0 takes every core.
     pub(crate) scan_threads: usize,
+    /// How references are searched.
+    pub(crate) index: Index,
     /// Lookups that may wait for a scan.
     pub(crate) lookup_queue: usize,
     /// Longest request body.
@@ -55,6 +58,7 @@ impl Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             tokens: None,
             scan_threads: 0,
+            index: Index::Exhaustive,
             lookup_queue: 1024,
             body_limit_bytes: 1 << 20,
             connection_limit: 1024,
@@ -71,6 +75,7 @@ impl Config {
             .set_default("folder", text(&base.folder)?)?
             .set_default("listen", base.listen.to_string())?
             .set_default("scan_threads", 0)?
+            .set_default("index", "exhaustive")?
             .set_default("lookup_queue", base.lookup_queue as u64)?
             .set_default("body_limit_bytes", base.body_limit_bytes as u64)?
             .set_default("connection_limit", base.connection_limit as u64)?
@@ -126,7 +131,13 @@ mod tests {
     #[test]
     fn an_address_beyond_loopback_or_an_unknown_knob_is_refused() {
         assert_eq!(load("lookup_queue = 5").unwrap().lookup_queue, 5);
-        for bad in ["listen = '0.0.0.0:8080'", "lookup_que = 5", "lookup_queue = 0", "lookup_queue = 'x'"] {
+        for bad in [
+            "listen = '0.0.0.0:8080'",
+            "lookup_que = 5",
+            "lookup_queue = 0",
+            "index = 'ivf'",
+            "lookup_queue = 'x'",
+        ] {
             assert!(load(bad).is_err(), "{bad}");
         }
     }

@@ -32,7 +32,7 @@ impl Node {
     pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if config.scan_threads == 0 { cores } else { config.scan_threads };
-        let gallery = Arc::new(Gallery::open(&config.folder, threads, Ambient::system())?);
+        let gallery = Arc::new(Gallery::open_with(&config.folder, threads, config.index, Ambient::system())?);
         let scheduler = ScanScheduler::start(Arc::clone(&gallery), config.lookup_queue)?;
         let path = config.token_file();
         let changed = changed(&path); // looked at before it is read: a later change is seen

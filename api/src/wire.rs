@@ -123,11 +123,11 @@ pub(crate) fn category() -> Object {
     words(Category::ALL.iter().map(|word| word.as_str()))
 }
 
-/// The status of an answer: 503 when the node could not search everything.
+/// The status of an answer: 503 when the node could not search everything that it should have.
 pub(crate) fn status_of(reason: Option<Reason>) -> StatusCode {
     match reason {
         Some(Reason::Incomplete) => StatusCode::SERVICE_UNAVAILABLE,
-        None => StatusCode::OK,
+        Some(Reason::Approximate) | None => StatusCode::OK,
     }
 }
 
@@ -169,6 +169,10 @@ pub(crate) struct CertificateBody {
     expected: u64,
     /// Was every reference compared, none left out by an approximate index?
     exhaustive: bool,
+    /// Where an approximate index was asked: of pairs of one person's references, the share that it missed when it
+    /// was built; absent if all were compared, or there were too few pairs to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    miss_rate: Option<f32>,
     /// Which build of the gallery was searched; absent where the record itself was.
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<u64>,
@@ -197,8 +201,17 @@ struct SearchedBody {
 
 impl From<Certificate> for CertificateBody {
     fn from(certificate: Certificate) -> Self {
-        let Certificate { model, compared, expected, exhaustive, generation, as_of, searched_at, watchlists } =
-            certificate;
+        let Certificate {
+            model,
+            compared,
+            expected,
+            exhaustive,
+            miss_rate,
+            generation,
+            as_of,
+            searched_at,
+            watchlists,
+        } = certificate;
         let searched = |searched: gallery::decision::Searched| SearchedBody {
             id: searched.watchlist,
             threshold: searched.threshold,
@@ -210,6 +223,7 @@ impl From<Certificate> for CertificateBody {
             compared,
             expected,
             exhaustive,
+            miss_rate,
             generation: generation.map(|generation| generation.0),
             as_of: as_of.0,
             searched_at,

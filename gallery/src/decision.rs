@@ -26,6 +26,8 @@ pub enum Decision {
 pub enum Reason {
     /// Fewer references were compared than the record holds: the node is at fault.
     Incomplete,
+    /// Nothing was found by an approximate index, which may have missed somebody.
+    Approximate,
 }
 
 /// What was searched.
@@ -39,6 +41,10 @@ pub struct Certificate {
     pub expected: u64,
     /// Was every reference compared, none left out by an approximate index?
     pub exhaustive: bool,
+    /// If not: of pairs of one person's references in the gallery, the share that the approximate index missed
+    /// when it was built; `None` if there were too few to say.
+    #[serde(default)]
+    pub miss_rate: Option<f32>,
     /// What was searched: one build of the gallery, and what has changed since; `None` for a comparison
     /// with the record itself.
     pub generation: Option<GenerationId>,

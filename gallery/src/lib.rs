@@ -67,6 +67,7 @@ mod laws;
 
 pub use audit::receipt::Receipt;
 pub use gallery::Gallery;
+pub use generation::Index;
 
 /// SHA-256 of a request's head and body, by which a repeated request is known.
 pub fn request_hash(head: &[u8], body: &[u8]) -> [u8; 32] {

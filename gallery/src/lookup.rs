@@ -236,8 +236,10 @@ fn decide(candidates: &[Candidate], certificate: &Certificate) -> (Decision, Opt
         (Decision::Hit, None)
     } else if certificate.complete() {
         (Decision::NoHit, None)
-    } else {
+    } else if certificate.exhaustive {
         (Decision::Inconclusive, Some(Reason::Incomplete))
+    } else {
+        (Decision::Inconclusive, Some(Reason::Approximate))
     }
 }
 

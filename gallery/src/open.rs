@@ -3,7 +3,7 @@
 use crate::{
     ambient::Ambient,
     gallery::{Gallery, LOG_FOLDER},
-    generation::{Current, Site},
+    generation::{Current, Index, Site},
     idempotency::Claims,
     record::{
         self, Store, StoreError,
@@ -81,13 +81,27 @@ impl Gallery {
     /// # Errors
     /// When the folder is not there, in use, or damaged, or store and log contradict each other.
     pub fn open(folder: &Path, threads: usize, ambient: Ambient) -> Result<Self, OpenError> {
-        Self::open_on(folder, threads, ambient, |disk| disk)
+        Self::open_on(folder, threads, Index::Exhaustive, ambient, |disk| disk)
+    }
+
+    /// The same, searched as the administrator asks for.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with(
+        folder: &Path,
+        threads: usize,
+        index: Index,
+        ambient: Ambient,
+    ) -> Result<Self, OpenError> {
+        Self::open_on(folder, threads, index, ambient, |disk| disk)
     }
 
     /// The same, with the log on another storage over its folder.
     pub(crate) fn open_on<S: Storage>(
         folder: &Path,
         threads: usize,
+        index: Index,
         ambient: Ambient,
         storage: impl FnOnce(Disk) -> S,
     ) -> Result<Self, OpenError> {
@@ -107,11 +121,10 @@ impl Gallery {
             .build()
             .map_err(io::Error::other)?;
         let kernel = Kernel::detect();
-        let site = Site { folder: folder.to_owned(), kernel };
-        let mut snapshot = recover::load(&connection, generation, site)?;
-        snapshot.refit_outgrown(&pool);
+        let site = Site { folder: folder.to_owned(), kernel, index };
+        let snapshot = recover::load(&connection, generation, site)?;
         let sequence = snapshot.as_of;
-        let current = Arc::new(Current::new(snapshot));
+        let current = Current::begin(snapshot);
         let (writer_log, writer_current) = (Arc::clone(&log), Arc::clone(&current));
         let writer = Writer::start(connection, sequence, writer_log, writer_current, ambient.clone())?;
         Ok(Self {

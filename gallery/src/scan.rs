@@ -5,7 +5,7 @@ use crate::{
     decision::{Certificate, Searched},
     event::Beyond,
     gallery::Gallery,
-    generation::{Piece, Snapshot},
+    generation::{Approximate, Piece, Snapshot},
     id::{EncounterKey, LookupId, SubjectId, WatchlistId},
     idempotency::Claim,
     timestamp::Timestamp,
@@ -18,6 +18,7 @@ use matcher::{
     score::Threshold,
     template::Probe,
 };
+use rayon::prelude::*;
 use std::{collections::HashMap, sync::Arc};
 
 /// A lookup that may be made, ready to be searched.
@@ -61,6 +62,8 @@ pub fn search_batch(gallery: &Gallery, batch: Vec<Box<Prepared>>) -> Vec<Conclud
 struct Scanned {
     found: Found,
     asked: u64,
+    /// The index that was asked for the references in the first pieces, and how many pieces these are.
+    approximate: Option<(Arc<Approximate>, usize)>,
 }
 
 /// One pass over the references of each model that is asked for. What cannot be read was not compared.
@@ -73,17 +76,59 @@ fn scan(gallery: &Gallery, snapshot: &Snapshot, batch: &[Box<Prepared>]) -> Vec<
         open = rest;
         let together: Vec<usize> = together;
         let pieces = snapshot.pieces(model);
-        let segments: Vec<_> = pieces.iter().map(|piece| piece.segment()).collect();
         let unions = unions(pieces, together.iter().map(|&at| batch[at].as_ref()));
         let queries: Vec<_> = together.iter().map(|&at| query(pieces, &unions, &batch[at])).collect();
-        let answers = cascade::search(&gallery.pool, gallery.kernel, &segments, &queries);
-        let answers = answers.map_or_else(|_| vec![Found::default(); together.len()], |(found, _)| found);
-        for ((at, found_here), query) in together.into_iter().zip(answers).zip(&queries) {
-            let asked = query.filters.iter().map(|filter| filter.count()).sum();
-            found[at] = Scanned { found: found_here, asked };
+        let scanned = match snapshot.codings.get(model).and_then(|coding| coding.approximate.as_ref()) {
+            None => exhaustively(gallery, pieces, &queries),
+            Some(index) => approximately(gallery, index, pieces, queries),
+        };
+        for (at, scanned) in together.into_iter().zip(scanned) {
+            found[at] = scanned;
         }
     }
     found
+}
+
+fn exhaustively(gallery: &Gallery, pieces: &[Arc<Piece>], queries: &[Query<'_>]) -> Vec<Scanned> {
+    let segments: Vec<_> = pieces.iter().map(|piece| piece.segment()).collect();
+    let answers = cascade::search(&gallery.pool, gallery.kernel, &segments, queries);
+    let answers = answers.map_or_else(|_| vec![Found::default(); queries.len()], |(found, _)| found);
+    let asked = |query: &Query<'_>| query.filters.iter().map(|filter| filter.count()).sum();
+    let scanned = answers.into_iter().zip(queries);
+    scanned.map(|(found, query)| Scanned { found, asked: asked(query), approximate: None }).collect()
+}
+
+/// Asks the index for the references that it covers, and compares all others.
+fn approximately(
+    gallery: &Gallery,
+    index: &Arc<Approximate>,
+    pieces: &[Arc<Piece>],
+    queries: Vec<Query<'_>>,
+) -> Vec<Scanned> {
+    let covered = pieces.partition_point(|piece| piece.end() <= index.covered());
+    let (inside, outside) = pieces.split_at(covered);
+    let near = |query: &Query<'_>| {
+        let admits = |slot: Slot| {
+            let at = inside.partition_point(|piece| piece.end() <= slot.0);
+            inside
+                .get(at)
+                .is_some_and(|piece| query.filters[at].contains((slot.0 - piece.first().0) as usize))
+        };
+        // What cannot be read is not found; that is no worse than what the index may miss.
+        index.search(gallery.kernel, query.probe, query.threshold, admits).unwrap_or_default()
+    };
+    let near: Vec<_> = gallery.pool.install(|| queries.par_iter().map(near).collect());
+    let rest: Vec<_> = queries
+        .into_iter()
+        .map(|query| Query { filters: query.filters[covered..].to_vec(), ..query })
+        .collect();
+    let mut scanned = exhaustively(gallery, outside, &rest);
+    for (scanned, near) in scanned.iter_mut().zip(near) {
+        let hits = near.into_iter().map(|(slot, score)| Hit { slot, score });
+        scanned.found.hits.splice(0..0, hits);
+        scanned.approximate = Some((Arc::clone(index), covered));
+    }
+    scanned
 }
 
 /// The rows that several watchlists admit together, for each set of watchlists that is asked for.
@@ -171,6 +216,9 @@ fn certificate(
     searched_at: Timestamp,
 ) -> Certificate {
     let lists = prepared.permit.watchlists().iter().zip(&prepared.thresholds);
+    // What an approximate index looked at was not all of it: only what was compared besides counts.
+    let approximate = scanned.approximate.as_ref();
+    let pieces = &pieces[approximate.map_or(0, |(_, covered)| *covered)..];
     let watchlists: Vec<Searched> = lists
         .map(|(list, threshold)| {
             let on_list =
@@ -188,7 +236,8 @@ fn certificate(
         model: prepared.probe.model().clone(),
         compared: watchlists.iter().map(|searched| searched.compared).sum(),
         expected: watchlists.iter().map(|searched| searched.expected).sum(),
-        exhaustive: true,
+        exhaustive: approximate.is_none(),
+        miss_rate: approximate.and_then(|(index, _)| index.miss_rate),
         generation: Some(snapshot.generation),
         as_of: snapshot.as_of,
         searched_at,

@@ -125,6 +125,7 @@ fn answer(
             compared,
             expected,
             exhaustive: true,
+            miss_rate: None,
             generation: None,
             as_of,
             searched_at: gallery.ambient.clock.now(),

@@ -44,7 +44,7 @@ impl Machine {
 
     /// How long a pass takes for each number of threads and probes; and what share of it the greater of the
     /// two floors would take, if a pass reads `bytes` and makes `products` a reference and probe.
-    fn speeds(
+    pub(crate) fn speeds(
         &self,
         setting: &Setting,
         lead: usize,

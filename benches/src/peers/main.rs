@@ -3,7 +3,9 @@
 
 mod clock;
 mod foreign;
+mod hnsw;
 mod limen;
+mod plot;
 mod setting;
 mod table;
 
@@ -50,6 +52,12 @@ struct Args {
     /// once and kept in target/peers.
     #[arg(long)]
     python: Option<PathBuf>,
+    /// Measure `hnsw_rs`, too, with at most 100,000 references.
+    #[arg(long)]
+    hnsw: bool,
+    /// A file for a plot of lookups a second against hits lost (SVG).
+    #[arg(long)]
+    plot: Option<PathBuf>,
     /// A file to which all that was measured is appended, one line of JSON a setting.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -116,10 +124,22 @@ fn measure(args: &Args, setting: &Setting) -> anyhow::Result<()> {
     let full = limen::plan(setting, &machine, None);
     entries.push(limen::cascade("Limen full int8", setting, &machine, &full, 0, None).0);
     entries.push(limen::oracle(setting, &machine));
+    if count <= hnsw::MOST && args.hnsw {
+        entries.extend(hnsw::measure(setting, &machine));
+    }
     if let Some(python) = &args.python {
         entries.extend(foreign::measure(setting, &args.threads, python)?);
     }
     println!("\n{}", table::table(&entries, &args.threads));
+    if let Some(file) = &args.plot {
+        let title = format!(
+            "{count} references × {dimension}, {} people, threshold {:.3}",
+            setting.name,
+            setting.threshold.value()
+        );
+        let most = args.threads.iter().copied().max().unwrap_or(1);
+        std::fs::write(file, plot::plot(&title, &entries, most))?;
+    }
     if let Some(file) = &args.json {
         let mut lines = std::fs::OpenOptions::new().create(true).append(true).open(file)?;
         let line = serde_json::json!({ "setting": setting.name, "references": count, "entries": entries });

@@ -213,8 +213,7 @@ fn threshold_at(rows: &Rows, strangers: &[Probe], fpir: f64, pool: &rayon::Threa
         best.extend(found.iter().flat_map(|found| &found.hits).map(|hit| hit.score.value()));
     }
     best.sort_by(|a, b| b.total_cmp(a));
-    let above =
-        |score: &&f32| best.iter().filter(|other| other >= score).count() as f64 <= fpir * best.len() as f64;
-    let score = best.iter().filter(above).last().unwrap_or(&best[0]);
-    Threshold::new(score.clamp(-1.0, 1.0)).expect("a cosine")
+    #[expect(clippy::cast_sign_loss, reason = "a share of a count")]
+    let above = ((fpir * best.len() as f64) as usize).min(best.len() - 1);
+    Threshold::new(best[above].next_up().clamp(-1.0, 1.0)).expect("a cosine")
 }

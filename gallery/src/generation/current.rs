@@ -27,12 +27,16 @@ pub(crate) struct Current {
 }
 
 impl Current {
-    pub(crate) fn new(snapshot: Snapshot) -> Self {
-        Self {
-            snapshot: ArcSwap::from_pointee(snapshot),
+    /// Begins with this, and codes anew in the background what should be.
+    pub(crate) fn begin(snapshot: Snapshot) -> Arc<Self> {
+        let snapshot = Arc::new(snapshot);
+        let current = Arc::new(Self {
+            snapshot: ArcSwap::new(Arc::clone(&snapshot)),
             publishing: Mutex::default(),
             refitting: AtomicBool::new(false),
-        }
+        });
+        refit::begin(&current, &snapshot);
+        current
     }
 
     /// What is searched now; it does not change while it is held.

@@ -4,11 +4,13 @@
 //! makes the next snapshot beside it, sharing all that did not change. References are searched in codes; how
 //! they are coded ([`refit`]) changes how fast, never what is found.
 
+mod approximate;
 mod current;
 mod piece;
 mod refit;
 mod shelf;
 
+pub(crate) use approximate::Approximate;
 pub(crate) use current::Current;
 pub(crate) use piece::Piece;
 pub(crate) use shelf::Shelf;
@@ -40,6 +42,17 @@ pub(crate) enum Delta {
     Lists { key: EncounterKey, model: ModelId, lists: Vec<WatchlistId> },
 }
 
+/// How references are searched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Index {
+    /// All of them: nothing at or above the threshold is missed.
+    #[default]
+    Exhaustive,
+    /// Those that a graph of neighbours leads to. It may miss some; its answers say so, and none is `no_hit`.
+    Hnsw,
+}
+
 /// Where and with what references are coded.
 #[derive(Debug)]
 pub(crate) struct Site {
@@ -47,6 +60,8 @@ pub(crate) struct Site {
     pub(crate) folder: PathBuf,
     /// What this processor can do.
     pub(crate) kernel: Kernel,
+    /// What the administrator asks for.
+    pub(crate) index: Index,
 }
 
 /// How the references of a model are coded.
@@ -58,6 +73,8 @@ pub(crate) struct Coding {
     pub(crate) fitted_on: usize,
     /// Where they are in f32.
     pub(crate) shelf: Arc<Shelf>,
+    /// The approximate index over the first of them, if one is asked for.
+    pub(crate) approximate: Option<Arc<Approximate>>,
 }
 
 /// One state of what is searched.
@@ -125,6 +142,7 @@ impl Snapshot {
                 plan: Arc::new(Plan::unfitted(dimension)),
                 fitted_on: 0,
                 shelf: Arc::new(Shelf::new(&site.folder, dimension)),
+                approximate: None,
             }
         });
         let pieces = self.pieces.entry(model.clone()).or_default();

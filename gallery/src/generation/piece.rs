@@ -95,12 +95,12 @@ impl Piece {
     }
 
     /// The first slot.
-    pub(super) fn first(&self) -> Slot {
+    pub(crate) fn first(&self) -> Slot {
         Slot(self.first)
     }
 
     /// The slot after the last.
-    pub(super) fn end(&self) -> u32 {
+    pub(crate) fn end(&self) -> u32 {
         u32::try_from(self.first as usize + self.len())
             .expect("a node holds fewer than four billion references")
     }

@@ -1,7 +1,7 @@
 //! Coding references anew, under a plan that suits how many and what they are. It changes how fast they are
 //! searched, never what is found, and no lookup or change waits for it.
 
-use super::{Coding, Current, Piece, Snapshot};
+use super::{Approximate, Coding, Current, Piece, Snapshot};
 use matcher::{
     coded::Coded,
     index::fit::fit,
@@ -24,6 +24,7 @@ pub(super) struct Refitted {
     model: ModelId,
     plan: Arc<Plan>,
     fitted_on: usize,
+    approximate: Option<Arc<Approximate>>,
     pieces: Vec<(Arc<Coded>, Arc<Coded>)>,
 }
 
@@ -37,16 +38,6 @@ impl Snapshot {
         self.codings.iter().filter_map(outgrown).collect()
     }
 
-    /// Codes anew what has outgrown its plan. What cannot be read stays in its old codes; a lookup that needs
-    /// it will say so.
-    pub(crate) fn refit_outgrown(&mut self, pool: &rayon::ThreadPool) {
-        for model in self.outgrown() {
-            if let Ok(Some(refitted)) = self.refit(&model, pool, || true) {
-                self.take_over(refitted);
-            }
-        }
-    }
-
     /// Chooses a plan for a model's references and codes them under it, with the threads of this pool; `None`
     /// when `go_on` says no in between.
     pub(super) fn refit(
@@ -57,11 +48,13 @@ impl Snapshot {
     ) -> Result<Option<Refitted>, Unreadable> {
         let (kernel, pieces) = (self.site.kernel, self.pieces(model));
         let sample = self.sample(model)?;
-        let (plan, _) = fit(pool, kernel, &sample, self.usual_threshold(model));
+        let threshold = self.usual_threshold(model);
+        let (plan, _) = fit(pool, kernel, &sample, threshold);
         let mut refitted = Refitted {
             model: model.clone(),
             plan: Arc::new(plan),
             fitted_on: pieces.last().map_or(0, |last| last.end()) as usize,
+            approximate: None,
             pieces: Vec::with_capacity(pieces.len()),
         };
         for piece in pieces {
@@ -72,13 +65,14 @@ impl Snapshot {
             let coded = pool.install(|| Coded::of(Arc::clone(&refitted.plan), kernel, &rows, 0..rows.len()));
             refitted.pieces.push((Arc::clone(piece.coded()), Arc::new(coded)));
         }
+        refitted.approximate = self.approximate(model, threshold, pool, go_on)?;
         Ok(Some(refitted))
     }
 
     /// Puts new codes in place of those that they were made from; what has come or was merged since stays as it
     /// is.
     pub(super) fn take_over(&mut self, refitted: Refitted) {
-        let Refitted { model, plan, fitted_on, pieces: new } = refitted;
+        let Refitted { model, plan, fitted_on, approximate, pieces: new } = refitted;
         for piece in self.pieces.get_mut(&model).into_iter().flatten() {
             let made = |(old, _): &&(Arc<Coded>, Arc<Coded>)| Arc::ptr_eq(old, piece.coded());
             if let Some((_, coded)) = new.iter().find(made) {
@@ -86,7 +80,7 @@ impl Snapshot {
             }
         }
         if let Some(coding) = self.codings.get_mut(&model) {
-            *coding = Coding { plan, fitted_on, ..coding.clone() };
+            *coding = Coding { plan, fitted_on, approximate, shelf: Arc::clone(&coding.shelf) };
         }
     }
 
@@ -105,7 +99,12 @@ impl Snapshot {
     }
 
     /// Every `step`th of these references, from the shelf.
-    fn rows(&self, model: &ModelId, slots: std::ops::Range<u32>, step: usize) -> Result<Rows, Unreadable> {
+    pub(super) fn rows(
+        &self,
+        model: &ModelId,
+        slots: std::ops::Range<u32>,
+        step: usize,
+    ) -> Result<Rows, Unreadable> {
         let coding = &self.codings[model];
         let dimension = coding.plan.dimension();
         let mut rows = Rows::with_room(model.clone(), dimension, slots.len().div_ceil(step));

@@ -114,7 +114,10 @@ fn without_the_log_nothing_is_answered_and_what_waits_for_it_is_taken_by_itself(
     drop(gallery);
     let full = Arc::new(AtomicBool::new(false));
     let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
-    let gallery = Gallery::open_on(folder.path(), 1, ambient, |disk| Full(disk, Arc::clone(&full))).unwrap();
+    let gallery = Gallery::open_on(folder.path(), 1, crate::Index::Exhaustive, ambient, |disk| {
+        Full(disk, Arc::clone(&full))
+    })
+    .unwrap();
     let house = House { gallery, clock, list, folder };
     house.enrol("a", axis(0)).unwrap();
     full.store(true, Ordering::SeqCst);

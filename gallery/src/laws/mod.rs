@@ -96,6 +96,24 @@ impl House {
         Self { gallery: open(folder.path(), &clock).unwrap(), clock, list, folder }
     }
 
+    /// Opened again, to be searched like this.
+    pub(super) fn searched_by(self, index: crate::Index) -> Self {
+        let Self { gallery, clock, list, folder } = self;
+        drop(gallery);
+        let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
+        let gallery = Gallery::open_with(folder.path(), 2, index, ambient).unwrap();
+        Self { gallery, clock, list, folder }
+    }
+
+    /// Waits until the background has coded the references anew.
+    pub(super) fn wait_for_codes(&self) {
+        let began = std::time::Instant::now();
+        while self.gallery.current.load().codings[&model()].fitted_on == 0 {
+            assert!(began.elapsed().as_secs() < 60, "nothing was coded anew");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
     pub(super) fn request(&self, features: [f32; DIMENSION]) -> LookupRequest {
         let case_reference = "case".parse().unwrap();
         LookupRequest {

@@ -239,12 +239,7 @@ fn references_that_are_coded_anew_are_found_as_before_and_the_retired_stay_away(
     let house = House::build();
     let enrol = |n: u32| house.enrol(&format!("p{n}"), somebody(n)).unwrap();
     let people: Vec<_> = (0..1100).map(enrol).collect();
-    let coding = || house.gallery.current.load().codings[&model()].fitted_on;
-    let began = std::time::Instant::now();
-    while coding() < 1024 {
-        assert!(began.elapsed().as_secs() < 60, "nothing was coded anew");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    house.wait_for_codes();
     let retire = |n: usize| retire::retire(&house.gallery, &utopia(), people[n], None).unwrap();
     retire(7);
     let late = (1100..1110).map(enrol).collect::<Vec<_>>();
@@ -268,4 +263,43 @@ fn a_reference_that_cannot_be_read_back_makes_the_answer_inconclusive() {
     assert_eq!((answer.certificate.compared, answer.certificate.expected), (0, 2));
     // One whose bound rules it out need not be read.
     assert_eq!(house.look(axis(1)).decision, Decision::Hit);
+}
+
+#[test]
+fn an_approximate_index_finds_candidates_and_never_says_that_there_are_none() {
+    let house = House::build();
+    let twice = |n: u32| {
+        let near = somebody(n).map(|feature| feature + 0.01);
+        let encounter =
+            |features| NewEncounter { reference: None, captured_at: None, sample: sample(features) };
+        let new = NewSubject {
+            reference: format!("p{n}").parse().unwrap(),
+            entries: vec![(house.list, Category::Wanted)],
+            encounters: vec![encounter(somebody(n)), encounter(near)],
+        };
+        enrol::enrol_subject(&house.gallery, &utopia(), new, None).unwrap().0.subject
+    };
+    let people: Vec<_> = (0..520).map(twice).collect();
+    let house = house.searched_by(crate::Index::Hnsw);
+    house.wait_for_codes();
+    let late = house.enrol("late", somebody(9000)).unwrap();
+    retire::retire(&house.gallery, &utopia(), people[3], None).unwrap();
+    let mut found = 0;
+    for (n, person) in (0..).zip(&people) {
+        let answer = house.look(somebody(n));
+        found += usize::from(answer.candidates.iter().any(|candidate| candidate.subject == *person));
+        assert!(
+            !answer.certificate.exhaustive && answer.certificate.miss_rate.is_some_and(|rate| rate < 0.1)
+        );
+        assert!(answer.candidates.iter().all(|candidate| candidate.subject != people[3]));
+    }
+    assert!(found > 500, "{found} of 519");
+    // Who came since is compared as ever.
+    let answer = house.look(somebody(9000));
+    assert!(answer.candidates.iter().any(|candidate| candidate.subject == late));
+    assert_eq!((answer.certificate.compared, answer.certificate.expected), (1, 1039));
+    let request =
+        LookupRequest { threshold: Some(Threshold::new(1.0).unwrap()), ..house.request([1.0; DIMENSION]) };
+    let (nobody, _) = house.ask(&utopia(), request, None).unwrap();
+    assert_eq!((nobody.decision, nobody.reason), (Decision::Inconclusive, Some(Reason::Approximate)));
 }

@@ -4,6 +4,7 @@ pub mod cascade;
 #[cfg(test)]
 mod equality;
 pub mod fit;
+pub mod hnsw;
 pub mod oracle;
 
 use crate::{candidate::Hit, filter::SlotFilter, score::Threshold, template::Probe};
