@@ -48,7 +48,7 @@ class Bench:
 
     def tell(self, name, kind, build_s, size, search, batches=(64,)):
         """`search(probes, threads)` gives a row of slots for each probe."""
-        found = np.concatenate([search(self.probes[i : i + 64], max(self.threads)) for i in range(0, len(self.probes), 64)])
+        found = np.concatenate([search(self.probes[i : i + 256], max(self.threads)) for i in range(0, len(self.probes), 256)])
         speeds = []
         for threads in self.threads:
             for batch in (1, *batches):
@@ -72,7 +72,7 @@ class Bench:
         if os.path.exists(path + ".json"):
             with open(path + ".json") as file:
                 kept = json.load(file)
-            if kept.get("of_rows", of_rows) == of_rows:
+            if kept.get("of_rows") == of_rows:
                 return load(path), kept["build_s"]
         began = time.perf_counter()
         index = build()

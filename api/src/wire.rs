@@ -163,7 +163,8 @@ pub(crate) struct CertificateBody {
     /// Whose templates were compared.
     #[schema(value_type = String)]
     model: ModelId,
-    /// References compared; one that stands on two of the watchlists counts in each.
+    /// References compared, or ruled out by proof; one that stands on two of the watchlists counts in each. What an
+    /// approximate index looked at does not count.
     compared: u64,
     /// References that the record held for these watchlists, counted in the store.
     expected: u64,

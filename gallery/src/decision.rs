@@ -35,7 +35,8 @@ pub enum Reason {
 pub struct Certificate {
     /// Whose templates were compared.
     pub model: ModelId,
-    /// References compared. A reference that stands on two of the watchlists counts in each.
+    /// References compared, or ruled out by proof. One that stands on two of the watchlists counts in each; what an
+    /// approximate index looked at does not count.
     pub compared: u64,
     /// References that the record holds for these watchlists at `as_of`, counted in the store.
     pub expected: u64,

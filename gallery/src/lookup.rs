@@ -189,13 +189,13 @@ pub(crate) fn threshold(
 /// # Errors
 /// When the node cannot write the event; the lookup then has no answer.
 pub fn conclude(gallery: &Gallery, concluding: Concluding) -> Result<(LookupAnswer, Receipt), LookupError> {
-    let Concluding { prepared, list, places, beyond, certificate } = concluding;
+    let Concluding { prepared, list, places, beyond, certificate, whole } = concluding;
     let candidates = gallery.store.read(|store| {
         let listed = list.shown().iter().zip(places).zip(1..);
         listed.map(|((candidate, place), rank)| describe(store, candidate, place, rank)).collect()
     })?;
     let candidates: Vec<Candidate> = candidates;
-    let (decision, reason) = decide(&candidates, &certificate);
+    let (decision, reason) = decide(&candidates, &certificate, whole);
     let answer = LookupAnswer {
         lookup: prepared.id,
         decision,
@@ -231,12 +231,12 @@ fn describe(
 }
 
 /// A `no_hit` only when everything was searched that the record holds.
-fn decide(candidates: &[Candidate], certificate: &Certificate) -> (Decision, Option<Reason>) {
+fn decide(candidates: &[Candidate], certificate: &Certificate, whole: bool) -> (Decision, Option<Reason>) {
     if !candidates.is_empty() {
         (Decision::Hit, None)
     } else if certificate.complete() {
         (Decision::NoHit, None)
-    } else if certificate.exhaustive {
+    } else if certificate.exhaustive || !whole {
         (Decision::Inconclusive, Some(Reason::Incomplete))
     } else {
         (Decision::Inconclusive, Some(Reason::Approximate))

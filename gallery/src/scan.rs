@@ -43,6 +43,8 @@ pub struct Concluding {
     /// Who reaches the threshold and is not shown.
     pub(crate) beyond: Vec<Beyond>,
     pub(crate) certificate: Certificate,
+    /// Was everything read that should have been?
+    pub(crate) whole: bool,
 }
 
 /// Searches for all of them at once, in what is searched now: everything acknowledged before this call.
@@ -57,11 +59,12 @@ pub fn search_batch(gallery: &Gallery, batch: Vec<Box<Prepared>>) -> Vec<Conclud
         .collect()
 }
 
-/// What a scan brought, and how many references it was asked to compare.
+/// What a scan brought.
 #[derive(Clone, Default)]
 struct Scanned {
     found: Found,
-    asked: u64,
+    /// Was everything read that should have been?
+    whole: bool,
     /// The index that was asked for the references in the first pieces, and how many pieces these are.
     approximate: Option<(Arc<Approximate>, usize)>,
 }
@@ -80,7 +83,7 @@ fn scan(gallery: &Gallery, snapshot: &Snapshot, batch: &[Box<Prepared>]) -> Vec<
         let queries: Vec<_> = together.iter().map(|&at| query(pieces, &unions, &batch[at])).collect();
         let scanned = match snapshot.codings.get(model).and_then(|coding| coding.approximate.as_ref()) {
             None => exhaustively(gallery, pieces, &queries),
-            Some(index) => approximately(gallery, index, pieces, queries),
+            Some(index) => approximately(gallery, index, pieces, &queries),
         };
         for (at, scanned) in together.into_iter().zip(scanned) {
             found[at] = scanned;
@@ -91,22 +94,31 @@ fn scan(gallery: &Gallery, snapshot: &Snapshot, batch: &[Box<Prepared>]) -> Vec<
 
 fn exhaustively(gallery: &Gallery, pieces: &[Arc<Piece>], queries: &[Query<'_>]) -> Vec<Scanned> {
     let segments: Vec<_> = pieces.iter().map(|piece| piece.segment()).collect();
-    let answers = cascade::search(&gallery.pool, gallery.kernel, &segments, queries);
-    let answers = answers.map_or_else(|_| vec![Found::default(); queries.len()], |(found, _)| found);
-    let asked = |query: &Query<'_>| query.filters.iter().map(|filter| filter.count()).sum();
-    let scanned = answers.into_iter().zip(queries);
-    scanned.map(|(found, query)| Scanned { found, asked: asked(query), approximate: None }).collect()
+    let (answers, _) = cascade::search(&gallery.pool, gallery.kernel, &segments, queries);
+    let scanned = answers.into_iter().zip(queries).map(|(found, query)| {
+        let asked: u64 = query.filters.iter().map(|filter| filter.count()).sum();
+        Scanned { whole: found.compared == asked, found, approximate: None }
+    });
+    scanned.collect()
 }
+
+/// A lookup that may see less than one in so many of the references that an index covers is not put to it: it would
+/// walk through all of them to find those few.
+const SPARSE: u64 = 16;
 
 /// Asks the index for the references that it covers, and compares all others.
 fn approximately(
     gallery: &Gallery,
     index: &Arc<Approximate>,
     pieces: &[Arc<Piece>],
-    queries: Vec<Query<'_>>,
+    queries: &[Query<'_>],
 ) -> Vec<Scanned> {
     let covered = pieces.partition_point(|piece| piece.end() <= index.covered());
     let (inside, outside) = pieces.split_at(covered);
+    let sparse = |query: &Query<'_>| {
+        let admitted: u64 = query.filters[..covered].iter().map(|filter| filter.count()).sum();
+        admitted * SPARSE < u64::from(index.covered())
+    };
     let near = |query: &Query<'_>| {
         let admits = |slot: Slot| {
             let at = inside.partition_point(|piece| piece.end() <= slot.0);
@@ -114,21 +126,25 @@ fn approximately(
                 .get(at)
                 .is_some_and(|piece| query.filters[at].contains((slot.0 - piece.first().0) as usize))
         };
-        // What cannot be read is not found; that is no worse than what the index may miss.
-        index.search(gallery.kernel, query.probe, query.threshold, admits).unwrap_or_default()
+        index.search(gallery.kernel, query.probe, query.threshold, admits)
     };
-    let near: Vec<_> = gallery.pool.install(|| queries.par_iter().map(near).collect());
-    let rest: Vec<_> = queries
-        .into_iter()
-        .map(|query| Query { filters: query.filters[covered..].to_vec(), ..query })
-        .collect();
-    let mut scanned = exhaustively(gallery, outside, &rest);
-    for (scanned, near) in scanned.iter_mut().zip(near) {
-        let hits = near.into_iter().map(|(slot, score)| Hit { slot, score });
-        scanned.found.hits.splice(0..0, hits);
+    let ask = |query: &Query<'_>| if sparse(query) { None } else { Some(near(query)) };
+    let near: Vec<_> = gallery.pool.install(|| queries.par_iter().map(ask).collect());
+    let pick = |asked: bool, first: usize| -> Vec<Query<'_>> {
+        let picked = queries.iter().zip(&near).filter(|(_, near)| near.is_some() == asked);
+        picked.map(|(query, _)| Query { filters: query.filters[first..].to_vec(), ..*query }).collect()
+    };
+    let mut beside = exhaustively(gallery, outside, &pick(true, covered)).into_iter();
+    let mut alone = exhaustively(gallery, pieces, &pick(false, 0)).into_iter();
+    let scanned = near.into_iter().map(|near| {
+        let Some((near, unread)) = near else { return alone.next().unwrap_or_default() };
+        let mut scanned = beside.next().unwrap_or_default();
+        scanned.found.hits.splice(0..0, near.into_iter().map(|(slot, score)| Hit { slot, score }));
+        scanned.whole &= unread == 0;
         scanned.approximate = Some((Arc::clone(index), covered));
-    }
-    scanned
+        scanned
+    });
+    scanned.collect()
 }
 
 /// The rows that several watchlists admit together, for each set of watchlists that is asked for.
@@ -198,7 +214,7 @@ fn evaluate(
     });
     let beyond = beyond.collect();
     let certificate = certificate(snapshot, pieces, &prepared, scanned, searched_at);
-    Concluding { prepared, list, places, beyond, certificate }
+    Concluding { prepared, list, places, beyond, certificate, whole: scanned.whole }
 }
 
 fn locate(pieces: &[Arc<Piece>], slot: Slot) -> Option<(&Arc<Piece>, usize, SubjectId, EncounterKey)> {
@@ -227,7 +243,7 @@ fn certificate(
                 watchlist: list.id,
                 threshold: threshold.value(),
                 // What the scan did not see through was not compared.
-                compared: if scanned.found.compared == scanned.asked { on_list } else { 0 },
+                compared: if scanned.whole { on_list } else { 0 },
                 expected: snapshot.expected.get(&list.id).copied().unwrap_or(0),
             }
         })

@@ -112,8 +112,8 @@ pub fn score_roundings(dimension: usize) -> usize {
 }
 
 /// What subnormal results may add to a sum of any number of products that occurs here: less than 2^13 of them,
-/// each rounded by at most 2^-150.
-pub const UNDERFLOW: f64 = 1e-40;
+/// each rounded by at most 2^-150; and to the norm of as many such sums.
+pub const UNDERFLOW: f64 = 1e-38;
 
 impl fmt::Debug for Projection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,10 +156,10 @@ fn product(a: &Array2<f64>, b: &Array2<f64>) -> Array2<f64> {
 /// Makes each row of unit length and orthogonal to those before it (twice, so that rounding does not matter).
 /// A row that lies in the span of those before it is replaced.
 pub(crate) fn orthonormalise(axes: &mut Array2<f64>) {
+    let mut spare = 0; // features tried as replacements: those that failed lie in the span for good
     for i in 0..axes.nrows() {
         let (done, mut rest) = axes.view_mut().split_at(Axis(0), i);
         let mut axis = rest.row_mut(0);
-        let mut spare = 0;
         loop {
             let before = axis.dot(&axis).sqrt();
             for _ in 0..2 {

@@ -50,7 +50,8 @@ pub(crate) struct LookupResponse {
     /// `hit`, `no_hit` or `inconclusive`.
     #[schema(value_type = String)]
     decision: Decision,
-    /// Why it is inconclusive: `incomplete`, when fewer references were compared than are on record.
+    /// Why it is inconclusive: `incomplete` (503), when fewer references could be compared than are on record;
+    /// `approximate` (200), when the administrator's approximate index found nobody, and may have missed somebody.
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Reason>,

@@ -29,20 +29,18 @@ pub(crate) fn measure(setting: &Setting, machine: &Machine) -> Vec<Entry> {
 
 fn at(setting: &Setting, machine: &Machine, graph: &Graph, near: usize, build_s: f64) -> Entry {
     let one = |query: &Query<'_>| {
-        let found =
-            graph.search(Kernel::detect(), &setting.rows, query.probe, query.threshold, near, |_| true);
-        found.expect("rows in memory can be read").len()
+        graph.search(Kernel::detect(), &setting.rows, query.probe, query.threshold, near, |_| true).0.len()
     };
     let run = |pool: &ThreadPool, queries: &[Query<'_>]| {
         black_box(pool.install(|| queries.par_iter().map(one).sum::<usize>()));
     };
-    let found: usize = setting.queries(&setting.probes, None).iter().map(one).sum();
+    let found: usize = setting.queries(&setting.probes, &setting.all, None).iter().map(one).sum();
     Entry {
         system: format!("hnsw_rs f32 ef {near}"),
         kind: "HNSW".to_owned(),
         build_s,
         bytes: f64::NAN,
         lost: 1.0 - found as f64 / setting.hits() as f64,
-        speeds: machine.speeds(setting, 0, None, run),
+        speeds: machine.speeds(setting, 0, (&setting.all, None), run),
     }
 }

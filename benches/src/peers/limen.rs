@@ -8,6 +8,7 @@ use crate::{
 use matcher::{
     candidate::Hit,
     coded::Coded,
+    filter::SlotFilter,
     index::{
         Query,
         cascade::{self, Segment, Tally},
@@ -48,14 +49,14 @@ impl Machine {
         &self,
         setting: &Setting,
         lead: usize,
-        best: Option<usize>,
+        (filters, best): (&[SlotFilter], Option<usize>),
         mut run: impl FnMut(&ThreadPool, &[Query<'_>]),
     ) -> Vec<Speed> {
         let mut speeds = Vec::new();
         for (pool, floors) in &self.0 {
             for batch in BATCHES {
                 let queries: Vec<_> =
-                    setting.probes.chunks_exact(batch).map(|p| setting.queries(p, best)).collect();
+                    setting.probes.chunks_exact(batch).map(|p| setting.queries(p, filters, best)).collect();
                 let pass_s = median_s(if batch == 1 { 31 } else { 15 }, |time| {
                     run(pool, &queries[time % queries.len()]);
                 });
@@ -122,13 +123,12 @@ pub(crate) fn cascade(
         .iter()
         .map(|(coded, exact)| Segment { first: Slot(exact.first as u32), coded, exact })
         .collect();
-    let run = |pool: &ThreadPool, queries: &[Query<'_>]| {
-        cascade::search(pool, kernel, &segments, queries).expect("rows in memory can be read")
-    };
+    let filters: Vec<SlotFilter> = coded.iter().map(|(coded, _)| SlotFilter::all(coded.len())).collect();
+    let run = |pool: &ThreadPool, queries: &[Query<'_>]| cascade::search(pool, kernel, &segments, queries);
     let mut tally = Tally::default();
     let mut found: Vec<Vec<Hit>> = Vec::new();
     for probes in setting.probes.chunks(64) {
-        let (some, more) = run(machine.widest(), &setting.queries(probes, None));
+        let (some, more) = run(machine.widest(), &setting.queries(probes, &filters, None));
         tally += more;
         found.extend(some.into_iter().map(|found| found.hits));
     }
@@ -139,7 +139,8 @@ pub(crate) fn cascade(
         build_s,
         bytes: coded.iter().map(|(coded, _)| coded.bytes()).sum::<usize>() as f64 / count as f64,
         lost: 0.0,
-        speeds: machine.speeds(setting, lead, best, |pool, queries| drop(black_box(run(pool, queries)))),
+        speeds: machine
+            .speeds(setting, lead, (&filters, best), |pool, queries| drop(black_box(run(pool, queries)))),
     };
     (entry, tally)
 }
@@ -156,6 +157,6 @@ pub(crate) fn oracle(setting: &Setting, machine: &Machine) -> Entry {
         build_s: 0.0,
         bytes: (setting.rows.bytes() / setting.rows.len()) as f64,
         lost: 0.0,
-        speeds: machine.speeds(setting, 0, None, run),
+        speeds: machine.speeds(setting, 0, (&setting.all, None), run),
     }
 }

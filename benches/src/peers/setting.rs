@@ -30,7 +30,8 @@ pub(crate) struct Setting {
     pub(crate) rows: Rows,
     pub(crate) probes: Vec<Probe>,
     pub(crate) threshold: Threshold,
-    pub(crate) all: SlotFilter,
+    /// One filter, for one segment.
+    pub(crate) all: [SlotFilter; 1],
     pub(crate) truth: Vec<Vec<Hit>>,
 }
 
@@ -133,11 +134,11 @@ impl Setting {
         threshold: Threshold,
         pool: &rayon::ThreadPool,
     ) -> Self {
-        let all = SlotFilter::all(rows.len());
+        let all = [SlotFilter::all(rows.len())];
         let mut setting = Self { all, name: name.to_owned(), rows, probes, threshold, truth: Vec::new() };
         let mut truth = Vec::new();
         for probes in setting.probes.chunks(64) {
-            let queries = setting.queries(probes, None);
+            let queries = setting.queries(probes, &setting.all, None);
             let segment = Segment { first: Slot(0), rows: &setting.rows };
             let found = oracle::search(pool, Kernel::detect(), &[segment], &queries);
             truth.extend(found.into_iter().map(|found| found.hits));
@@ -146,11 +147,17 @@ impl Setting {
         setting
     }
 
-    /// Searches of the whole gallery: at the threshold, or for the best without one.
-    pub(crate) fn queries<'a>(&'a self, probes: &'a [Probe], best: Option<usize>) -> Vec<Query<'a>> {
+    /// Searches with these filters: at the threshold, or for the best without one.
+    pub(crate) fn queries<'a>(
+        &self,
+        probes: &'a [Probe],
+        filters: &'a [SlotFilter],
+        best: Option<usize>,
+    ) -> Vec<Query<'a>> {
         let lowest = Threshold::new(-1.0).expect("a cosine");
         let threshold = if best.is_some() { lowest } else { self.threshold };
-        probes.iter().map(|probe| Query { probe, threshold, best, filters: vec![&self.all] }).collect()
+        let query = |probe| Query { probe, threshold, best, filters: filters.iter().collect() };
+        probes.iter().map(query).collect()
     }
 
     /// Writes rows, probes and true hits for contestants in other processes.
@@ -208,8 +215,7 @@ fn threshold_at(rows: &Rows, strangers: &[Probe], fpir: f64, pool: &rayon::Threa
     for strangers in strangers.chunks(64) {
         let query = |probe| Query { probe, threshold: lowest, best: Some(1), filters: vec![&all] };
         let queries: Vec<Query<'_>> = strangers.iter().map(query).collect();
-        let (found, _) =
-            cascade::search(pool, Kernel::detect(), &[segment], &queries).expect("rows in memory");
+        let (found, _) = cascade::search(pool, Kernel::detect(), &[segment], &queries);
         best.extend(found.iter().flat_map(|found| &found.hits).map(|hit| hit.score.value()));
     }
     best.sort_by(|a, b| b.total_cmp(a));

@@ -46,17 +46,23 @@ impl Approximate {
         slot(self.graph.len()).0
     }
 
-    /// What it finds at or above the threshold, among the slots that `admits`; ascending.
+    /// What it finds at or above the threshold, among the slots that `admits`, ascending; and how many of what it
+    /// found could not be read.
     pub(crate) fn search(
         &self,
         kernel: Kernel,
         probe: &Probe,
         threshold: Threshold,
         admits: impl Fn(Slot) -> bool,
-    ) -> Result<Vec<(Slot, Score)>, Unreadable> {
+    ) -> (Vec<(Slot, Score)>, usize) {
         let admits = |row| admits(slot(row));
-        let hits = self.graph.search(kernel, &*self.shelf, probe, threshold, NEAR, admits)?;
-        Ok(hits.into_iter().map(|(row, score)| (slot(row), score)).collect())
+        let (hits, unread) = self.graph.search(kernel, &*self.shelf, probe, threshold, NEAR, admits);
+        (hits.into_iter().map(|(row, score)| (slot(row), score)).collect(), unread)
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.graph.bytes()
     }
 }
 
@@ -108,7 +114,7 @@ impl Snapshot {
                 let (probe, mut score) = (rows.probe(0), [0.0]);
                 self.site.kernel.scores(probe.blocks(), rows.blocks(1, 1), &mut score);
                 if Score::new(score[0]).is_some_and(|score| threshold.admits(score)) {
-                    let found = built.search(self.site.kernel, &probe, threshold, |_| true)?;
+                    let (found, _) = built.search(self.site.kernel, &probe, threshold, |_| true);
                     mates += 1;
                     missed += usize::from(!found.iter().any(|(slot, _)| *slot == mate));
                 }

@@ -68,10 +68,14 @@ impl Current {
         !self.refitting.swap(true, Ordering::AcqRel)
     }
 
-    /// Takes over what a refit made.
-    pub(super) fn end_refit(&self, refitted: Vec<Refitted>) {
-        self.change(|next| refitted.into_iter().for_each(|refitted| next.take_over(refitted)));
+    /// Another may begin.
+    pub(super) fn end_refit(&self) {
         self.refitting.store(false, Ordering::Release);
+    }
+
+    /// Takes over what a refit made.
+    pub(super) fn take_over(&self, refitted: Refitted) {
+        self.change(|next| next.take_over(refitted));
     }
 
     fn change(&self, change: impl FnOnce(&mut Snapshot)) -> Arc<Snapshot> {

@@ -49,7 +49,8 @@ pub enum Index {
     /// All of them: nothing at or above the threshold is missed.
     #[default]
     Exhaustive,
-    /// Those that a graph of neighbours leads to. It may miss some; its answers say so, and none is `no_hit`.
+    /// Those that a graph of neighbours leads to, once there is one. It may miss some; what was asked of it says
+    /// so, and is never `no_hit`.
     Hnsw,
 }
 
@@ -162,7 +163,10 @@ impl Snapshot {
     /// Bytes of memory that the references take.
     pub(crate) fn bytes(&self) -> usize {
         let pieces: usize = self.pieces.values().flatten().map(|piece| piece.bytes()).sum();
-        pieces + self.codings.values().map(|coding| coding.shelf.bytes()).sum::<usize>()
+        let beside = |coding: &Coding| {
+            coding.shelf.bytes() + coding.approximate.as_ref().map_or(0, |approximate| approximate.bytes())
+        };
+        pieces + self.codings.values().map(beside).sum::<usize>()
     }
 }
 

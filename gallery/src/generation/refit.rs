@@ -69,6 +69,13 @@ impl Snapshot {
         Ok(Some(refitted))
     }
 
+    /// The same codes as before, for as long as a new plan would have served: it is not tried again at once.
+    fn unchanged(&self, model: &ModelId) -> Refitted {
+        let Coding { plan, approximate, .. } = self.codings[model].clone();
+        let fitted_on = self.pieces(model).last().map_or(0, |last| last.end()) as usize;
+        Refitted { model: model.clone(), plan, fitted_on, approximate, pieces: Vec::new() }
+    }
+
     /// Puts new codes in place of those that they were made from; what has come or was merged since stays as it
     /// is.
     pub(super) fn take_over(&mut self, refitted: Refitted) {
@@ -122,21 +129,35 @@ pub(super) fn begin(current: &Arc<Current>, snapshot: &Arc<Snapshot>) {
     if outgrown.is_empty() || !current.begin_refit() {
         return;
     }
-    let (searched, snapshot) = (Arc::downgrade(current), Arc::clone(snapshot));
-    let work = move || {
-        let wanted = || searched.strong_count() > 0;
-        let refitted =
-            rayon::ThreadPoolBuilder::new().num_threads(1).build().ok().into_iter().flat_map(|pool| {
-                // What cannot be read stays in its old codes; a lookup that needs it will say so.
-                let refit = |model: &ModelId| snapshot.refit(model, &pool, wanted).ok().flatten();
-                outgrown.iter().filter_map(refit).collect::<Vec<_>>()
-            });
-        let refitted: Vec<Refitted> = refitted.collect();
-        if let Some(current) = Weak::upgrade(&searched) {
-            current.end_refit(refitted);
+    let (turn, snapshot) = (Turn(Arc::downgrade(current)), Arc::clone(snapshot));
+    // If there is no thread to be had now, the old codes serve.
+    let _ =
+        std::thread::Builder::new().name("refit".to_owned()).spawn(move || work(turn, &snapshot, &outgrown));
+}
+
+/// The right to refit; given back also by a thread that panics.
+struct Turn(Weak<Current>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(current) = self.0.upgrade() {
+            current.end_refit();
         }
-    };
-    if std::thread::Builder::new().name("refit".to_owned()).spawn(work).is_err() {
-        current.end_refit(Vec::new()); // no thread to be had now: the old codes serve
+    }
+}
+
+fn work(turn: Turn, snapshot: &Snapshot, outgrown: &[ModelId]) {
+    let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(1).build() else { return };
+    for model in outgrown {
+        // What cannot be read stays in its old codes; a lookup that needs it will say so.
+        let refitted = snapshot.refit(model, &pool, || turn.0.strong_count() > 0).ok().flatten();
+        let Some(current) = turn.0.upgrade() else { return };
+        current.take_over(refitted.unwrap_or_else(|| snapshot.unchanged(model)));
+    }
+    let current = turn.0.upgrade();
+    drop(turn);
+    // What came meanwhile may have outgrown the new plan, too.
+    if let Some(current) = current {
+        begin(&current, &current.load());
     }
 }

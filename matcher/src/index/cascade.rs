@@ -13,7 +13,7 @@ use crate::{
     filter::{SlotFilter, ones},
     kernel::{Aims, BLOCK_ROWS, Block, Kernel, Swept},
     plan::Plan,
-    rows::{ExactRows, Slot, Unreadable},
+    rows::{ExactRows, Slot},
     score::{Score, Threshold},
 };
 use rayon::prelude::*;
@@ -68,8 +68,7 @@ const SPARSE_ROWS: u64 = 16;
 /// Searches for every probe among every reference that its filters admit. The answer does not depend on the
 /// kernel, the plans, the number of threads or the other queries.
 ///
-/// # Errors
-/// When a reference that has to be compared cannot be read.
+/// A reference that has to be compared and cannot be read was not compared: [`Found::compared`] does not count it.
 ///
 /// # Panics
 /// When a probe is of another dimension than the references, or a query has not one filter a segment.
@@ -78,12 +77,12 @@ pub fn search(
     kernel: Kernel,
     segments: &[Segment<'_>],
     queries: &[Query<'_>],
-) -> Result<(Vec<Found>, Tally), Unreadable> {
+) -> (Vec<Found>, Tally) {
     for query in queries {
         assert_eq!(query.filters.len(), segments.len(), "a query has one filter a segment");
     }
     let Some(plan) = segments.first().map(|segment| segment.coded.plan()) else {
-        return Ok((vec![Found::default(); queries.len()], Tally::default()));
+        return (vec![Found::default(); queries.len()], Tally::default());
     };
     pool.install(|| {
         let mut sights: Vec<Sight<'_>> = Vec::new();
@@ -111,7 +110,7 @@ pub fn search(
                 (0..segment.coded.len()).step_by(ROWS_A_TASK).map(move |row| (index, row))
             })
             .collect();
-        let parts: Result<Vec<Part>, Unreadable> = tasks
+        let parts: Vec<Part> = tasks
             .par_iter()
             .map(|&(index, start)| {
                 let plan = segments[index].coded.plan();
@@ -119,7 +118,7 @@ pub fn search(
                 Task::new(&pass, sight, index, &segments[index], start).run()
             })
             .collect();
-        Ok(pass.conclude(parts?))
+        pass.conclude(parts)
     })
 }
 
@@ -203,7 +202,7 @@ impl Leaders {
         let mut hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
         hits.push(hit);
         // Cut back now and then: each hit is moved a bounded number of times.
-        if hits.len() >= 2 * self.best.max(1) {
+        if hits.len() / 2 >= self.best.max(1) {
             self.cut(&mut hits);
         }
     }
@@ -257,7 +256,7 @@ impl<'a> Task<'a> {
         Self { pass, sight, index, segment, rows, part: Part::default(), room }
     }
 
-    fn run(mut self) -> Result<Part, Unreadable> {
+    fn run(mut self) -> Part {
         let (mut dense, mut sparse) = (Vec::new(), Vec::new());
         let mut counted: Option<(&SlotFilter, u64)> = None;
         for (query, Query { filters, .. }) in self.pass.queries.iter().enumerate() {
@@ -278,14 +277,14 @@ impl<'a> Task<'a> {
         for query in sparse {
             for (at, &word) in self.words(self.pass.queries[query].filters[self.index]).iter().enumerate() {
                 for bit in ones(word) {
-                    self.look_closer(query, self.rows.start + at * 64 + bit)?;
+                    self.look_closer(query, self.rows.start + at * 64 + bit);
                 }
             }
         }
         if !dense.is_empty() {
-            self.sweep(&dense)?;
+            self.sweep(&dense);
         }
-        Ok(self.part)
+        self.part
     }
 
     /// The words of a filter that cover this task's rows.
@@ -296,7 +295,7 @@ impl<'a> Task<'a> {
     }
 
     /// Sweeps these probes over all rows.
-    fn sweep(&mut self, dense: &[usize]) -> Result<(), Unreadable> {
+    fn sweep(&mut self, dense: &[usize]) {
         let whole = dense.len() == self.pass.queries.len();
         let mut aims = if whole { Cow::Borrowed(&self.sight.aims) } else { Cow::Owned(self.aims_of(dense)) };
         let running: Vec<usize> =
@@ -311,10 +310,9 @@ impl<'a> Task<'a> {
             }
             let (codes, next) = (coded.block(block), coded.block_if(block + 1));
             if self.pass.kernel.sweep(&aims, codes, next, coded.block_peak(block), &mut swept) {
-                self.walk(dense, &aims, block, &swept)?;
+                self.walk(dense, &aims, block, &swept);
             }
         }
-        Ok(())
     }
 
     fn aims_of(&self, queries: &[usize]) -> Aims {
@@ -323,7 +321,7 @@ impl<'a> Task<'a> {
     }
 
     /// Looks at the rows of a block that survived the sweep.
-    fn walk(&mut self, dense: &[usize], aims: &Aims, block: usize, swept: &Swept) -> Result<(), Unreadable> {
+    fn walk(&mut self, dense: &[usize], aims: &Aims, block: usize, swept: &Swept) {
         let first = block * BLOCK_ROWS;
         for (at, &query) in dense.iter().enumerate() {
             if swept.masks[at] == 0 {
@@ -339,15 +337,14 @@ impl<'a> Task<'a> {
                 self.part.tally.past_block += 1;
                 let dot = swept.excess[at][at_place] + swept.limits[at];
                 if dot >= aims.slopes(at).limit(self.segment.coded.peak_at(place)) {
-                    self.look_closer(query, row)?;
+                    self.look_closer(query, row);
                 }
             }
         }
-        Ok(())
     }
 
     /// The second bound, then the score itself.
-    fn look_closer(&mut self, query: usize, row: usize) -> Result<(), Unreadable> {
+    fn look_closer(&mut self, query: usize, row: usize) {
         let Self { pass, segment, part, .. } = self;
         part.tally.past_lead += 1;
         let threshold = pass.threshold(query);
@@ -355,11 +352,14 @@ impl<'a> Task<'a> {
             let probe = &pass.full[query];
             let bound = probe.bound(pass.kernel.dot(codes, &probe.codes), terms);
             if bound < f64::from(threshold.value()) {
-                return Ok(());
+                return;
             }
         }
         part.tally.exact += 1;
-        let exact = segment.exact.row(row, &mut self.room)?;
+        let Ok(exact) = segment.exact.row(row, &mut self.room) else {
+            part.compared[query] -= 1;
+            return;
+        };
         let mut score = [0.0];
         pass.kernel.scores(pass.queries[query].probe.blocks(), exact, &mut score);
         let score = Score::new(score[0]).expect("the score of two templates is finite");
@@ -370,6 +370,5 @@ impl<'a> Task<'a> {
                 None => part.hits.push((query, hit)),
             }
         }
-        Ok(())
     }
 }

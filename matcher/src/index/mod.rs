@@ -28,7 +28,7 @@ pub struct Query<'a> {
 pub struct Found {
     /// Every admitted reference at or above the threshold, or the best of them, by ascending slot.
     pub hits: Vec<Hit>,
-    /// How many references were compared.
+    /// How many references were compared, or ruled out by proof.
     pub compared: u64,
 }
 
