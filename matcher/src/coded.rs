@@ -242,6 +242,15 @@ impl Coded {
         Some((&self.full[row * lines..(row + 1) * lines], terms))
     }
 
+    /// Has the codes of all features of a row brought into cache.
+    pub fn fetch_full(&self, kernel: Kernel, row: usize) {
+        let lines = self.lines_a_row();
+        if let Some(terms) = self.full_terms.get(row) {
+            kernel.fetch(&self.full[row * lines..(row + 1) * lines]);
+            kernel.fetch(std::slice::from_ref(terms));
+        }
+    }
+
     fn lines_a_block(&self) -> usize {
         self.plan.quads() * 2
     }

@@ -19,6 +19,7 @@ use crate::{
 use rayon::prelude::*;
 use std::{
     borrow::Cow,
+    collections::VecDeque,
     ops::{AddAssign, Range},
     sync::{
         Arc, Mutex, PoisonError,
@@ -62,6 +63,8 @@ impl AddAssign for Tally {
 /// Rows that one thread takes at a time: a window, so that they stand in the places of the same numbers.
 const ROWS_A_TASK: usize = WINDOW_ROWS;
 const WORDS_A_TASK: usize = ROWS_A_TASK / 64;
+/// Rows on their way into cache at a time.
+const WAITING: usize = 8;
 /// A probe that may see no more rows of a task than this goes to the second stage of each, if there is one.
 const SPARSE_ROWS: u64 = 16;
 
@@ -239,6 +242,8 @@ struct Task<'a> {
     segment: &'a Segment<'a>,
     rows: Range<usize>,
     part: Part,
+    /// Pairs of query and row that the second bound has to look at, on their way into cache.
+    waiting: VecDeque<(usize, usize)>,
     /// Room for a row that is read on demand.
     room: Vec<Block>,
 }
@@ -253,7 +258,7 @@ impl<'a> Task<'a> {
     ) -> Self {
         let rows = start..segment.coded.len().min(start + ROWS_A_TASK);
         let room = vec![Block([0.0; 32]); sight.plan.blocks()];
-        Self { pass, sight, index, segment, rows, part: Part::default(), room }
+        Self { pass, sight, index, segment, rows, part: Part::default(), waiting: VecDeque::new(), room }
     }
 
     fn run(mut self) -> Part {
@@ -277,12 +282,15 @@ impl<'a> Task<'a> {
         for query in sparse {
             for (at, &word) in self.words(self.pass.queries[query].filters[self.index]).iter().enumerate() {
                 for bit in ones(word) {
-                    self.look_closer(query, self.rows.start + at * 64 + bit);
+                    self.look_closer_soon(query, self.rows.start + at * 64 + bit);
                 }
             }
         }
         if !dense.is_empty() {
             self.sweep(&dense);
+        }
+        while let Some((query, row)) = self.waiting.pop_front() {
+            self.look_closer(query, row);
         }
         self.part
     }
@@ -298,15 +306,20 @@ impl<'a> Task<'a> {
     fn sweep(&mut self, dense: &[usize]) {
         let whole = dense.len() == self.pass.queries.len();
         let mut aims = if whole { Cow::Borrowed(&self.sight.aims) } else { Cow::Owned(self.aims_of(dense)) };
-        let running: Vec<usize> =
-            (0..dense.len()).filter(|&at| self.pass.leaders[dense[at]].is_some()).collect();
+        // The queries whose thresholds rise, and at which they aim now.
+        let mut running: Vec<(usize, Option<Threshold>)> = (0..dense.len())
+            .filter(|&at| self.pass.leaders[dense[at]].is_some())
+            .map(|at| (at, None))
+            .collect();
         let mut swept = Swept::of(&aims);
         let coded = self.segment.coded;
         let blocks = self.rows.start / BLOCK_ROWS..self.rows.end.div_ceil(BLOCK_ROWS);
         for block in blocks {
-            for &at in &running {
-                let slopes = self.sight.lead[dense[at]].slopes(self.pass.threshold(dense[at]));
-                aims.to_mut().aim(at, slopes);
+            for (at, aimed) in &mut running {
+                let threshold = self.pass.threshold(dense[*at]);
+                if aimed.replace(threshold) != Some(threshold) {
+                    aims.to_mut().aim(*at, self.sight.lead[dense[*at]].slopes(threshold));
+                }
             }
             let (codes, next) = (coded.block(block), coded.block_if(block + 1));
             if self.pass.kernel.sweep(&aims, codes, next, coded.block_peak(block), &mut swept) {
@@ -337,9 +350,20 @@ impl<'a> Task<'a> {
                 self.part.tally.past_block += 1;
                 let dot = swept.excess[at][at_place] + swept.limits[at];
                 if dot >= aims.slopes(at).limit(self.segment.coded.peak_at(place)) {
-                    self.look_closer(query, row);
+                    self.look_closer_soon(query, row);
                 }
             }
+        }
+    }
+
+    /// Looks closer when the row has had time to come from memory.
+    fn look_closer_soon(&mut self, query: usize, row: usize) {
+        self.segment.coded.fetch_full(self.pass.kernel, row);
+        self.waiting.push_back((query, row));
+        if self.waiting.len() > WAITING
+            && let Some((query, row)) = self.waiting.pop_front()
+        {
+            self.look_closer(query, row);
         }
     }
 

@@ -18,9 +18,9 @@ use std::sync::Arc;
 /// `peers` bench for AVX-512, see `docs/search-log.md`.
 mod cost {
     /// A pair that only its block's norms did not rule out.
-    pub(super) const PAST_BLOCK: f64 = 15_000.0;
-    /// A pair whose second bound is computed: its codes come from anywhere in memory.
-    pub(super) const PAST_LEAD: f64 = 60_000.0;
+    pub(super) const PAST_BLOCK: f64 = 10_000.0;
+    /// A pair whose second bound is computed: its codes come from anywhere in memory, fetched ahead.
+    pub(super) const PAST_LEAD: f64 = 30_000.0;
     /// A pair compared in f32: its row comes from a file.
     pub(super) const EXACT: f64 = 500_000.0;
 }

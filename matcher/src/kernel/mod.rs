@@ -125,6 +125,16 @@ impl Kernel {
         }
     }
 
+    /// Has these values brought into cache, if the processor can, and does not wait for them.
+    pub fn fetch<T>(self, values: &[T]) {
+        #[cfg(target_arch = "x86_64")]
+        if let Self::Avx512(token) = self {
+            for line in values.chunks((size_of::<Line>() / size_of::<T>().max(1)).max(1)) {
+                avx512::fetch(token, line.as_ptr().cast());
+            }
+        }
+    }
+
     /// Multiplies and adds codes in registers alone: the rate that no sweep can exceed. Returns how many
     /// products `rounds` rounds make, and a value that depends on all of them; `None` for a kernel without
     /// an instruction for it.
