@@ -35,9 +35,22 @@ pub struct Coded {
 /// Rows that may change places with each other; a task of a search covers whole windows.
 pub const WINDOW_ROWS: usize = 2048;
 
-/// A code of the row in a place of a block.
-fn code_at(block: &[Line], place: usize, i: usize) -> u8 {
-    block[i / 4 * 2 + place / 16].0[place % 16 * 4 + i % 4]
+/// Where a block holds code `i` of the row in a place: which line, and which byte of it.
+fn seat(place: usize, i: usize) -> (usize, usize) {
+    (i / 4 * 2 + place / 16, place % 16 * 4 + i % 4)
+}
+
+/// The codes of the row in a place of a block.
+fn codes_at(block: &[Line], place: usize, count: usize) -> impl Iterator<Item = u8> + '_ {
+    (0..count).map(move |i| {
+        let (line, byte) = seat(place, i);
+        block[line].0[byte]
+    })
+}
+
+/// Codes as rows hold them: unsigned, 128 added.
+fn stored(codes: &[i8]) -> impl Iterator<Item = u8> + '_ {
+    codes.iter().map(|code| code.cast_unsigned() ^ 0x80)
 }
 
 /// A row's own norms in the first bound.
@@ -80,6 +93,7 @@ impl Coded {
     /// # Panics
     /// When they have another dimension than the plan.
     pub fn of(plan: Arc<Plan>, kernel: Kernel, rows: &Rows, range: Range<usize>) -> Self {
+        assert_eq!(rows.dimension(), plan.dimension(), "rows of another dimension");
         let mut coded = Self::new(plan);
         coded.reserve(range.len());
         const AT_ONCE: usize = 2048; // so that what is between the two steps stays small
@@ -118,9 +132,9 @@ impl Coded {
 
     fn push(&mut self, row: &CodedRow) {
         let terms = LeadTerms { error: row.lead.error, tail: row.lead.tail };
-        self.push_lead(row.lead.codes.iter().map(|code| code.cast_unsigned() ^ 0x80), terms);
+        self.push_lead(stored(&row.lead.codes), terms);
         if let Some(full) = &row.full {
-            self.full.extend(lines(full.codes.iter().map(|code| code.cast_unsigned() ^ 0x80)));
+            self.full.extend(lines(stored(&full.codes)));
             self.full_terms.push(full.terms);
         }
     }
@@ -141,7 +155,8 @@ impl Coded {
         }
         let start = block * self.lines_a_block();
         for (i, code) in codes.enumerate() {
-            self.lead[start + i / 4 * 2 + place / 16].0[place % 16 * 4 + i % 4] = code;
+            let (line, byte) = seat(place, i);
+            self.lead[start + line].0[byte] = code;
         }
         let peak = &mut self.peaks[block];
         peak.error = peak.error.max(terms.error.value());
@@ -163,10 +178,8 @@ impl Coded {
         for &row in &order {
             let block = codes.chunks_exact(self.lines_a_block()).nth(usize::from(row) / BLOCK_ROWS);
             let block = block.expect("a full window");
-            self.place(
-                (0..self.plan.lead()).map(|i| code_at(block, usize::from(row) % BLOCK_ROWS, i)),
-                terms[usize::from(row)],
-            );
+            let codes = codes_at(block, usize::from(row) % BLOCK_ROWS, self.plan.lead());
+            self.place(codes, terms[usize::from(row)]);
         }
         self.order.extend(order);
     }
@@ -191,7 +204,7 @@ impl Coded {
         places.sort_unstable();
         for (_, place) in places {
             let block = other.block(place / BLOCK_ROWS);
-            let codes = (0..other.plan.lead()).map(|i| code_at(block, place % BLOCK_ROWS, i));
+            let codes = codes_at(block, place % BLOCK_ROWS, other.plan.lead());
             self.push_lead(codes, other.terms[place]);
         }
         self.full.extend_from_slice(&other.full);
@@ -244,10 +257,9 @@ impl Coded {
 
     /// Has the codes of all features of a row brought into cache.
     pub fn fetch_full(&self, kernel: Kernel, row: usize) {
-        let lines = self.lines_a_row();
-        if let Some(terms) = self.full_terms.get(row) {
-            kernel.fetch(&self.full[row * lines..(row + 1) * lines]);
-            kernel.fetch(std::slice::from_ref(terms));
+        if let Some((codes, _)) = self.full(row) {
+            kernel.fetch(codes);
+            kernel.fetch(&self.full_terms[row..=row]);
         }
     }
 

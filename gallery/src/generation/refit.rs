@@ -10,7 +10,10 @@ use matcher::{
     score::Threshold,
     template::ModelId,
 };
-use std::sync::{Arc, Weak};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
 
 /// Fewer references are searched soon enough however they are coded.
 const LEAST: usize = 1024;
@@ -79,10 +82,12 @@ impl Snapshot {
     /// Puts new codes in place of those that they were made from; what has come or was merged since stays as it
     /// is.
     pub(super) fn take_over(&mut self, refitted: Refitted) {
-        let Refitted { model, plan, fitted_on, approximate, pieces: new } = refitted;
+        let Refitted { model, plan, fitted_on, approximate, pieces } = refitted;
+        // The old codes are held until the end, so that no other can stand at their address.
+        let made: HashMap<*const Coded, &Arc<Coded>> =
+            pieces.iter().map(|(old, coded)| (Arc::as_ptr(old), coded)).collect();
         for piece in self.pieces.get_mut(&model).into_iter().flatten() {
-            let made = |(old, _): &&(Arc<Coded>, Arc<Coded>)| Arc::ptr_eq(old, piece.coded());
-            if let Some((_, coded)) = new.iter().find(made) {
+            if let Some(coded) = made.get(&Arc::as_ptr(piece.coded())) {
                 *piece = Arc::new(Piece::with_codes(piece, Arc::clone(coded)));
             }
         }

@@ -97,10 +97,12 @@ pub fn search(
         let pass = Pass {
             kernel,
             queries,
-            full: queries
-                .par_iter()
-                .map(|query| FullProbe::of(&plan.features(query.probe.blocks())))
-                .collect(),
+            full: if sights.iter().any(|sight| sight.plan.has_full()) {
+                let full = |query: &Query<'_>| FullProbe::of(&plan.features(query.probe.blocks()));
+                queries.par_iter().map(full).collect()
+            } else {
+                Vec::new()
+            },
             leaders: queries
                 .iter()
                 .map(|query| query.best.map(|best| Leaders::new(best, query.threshold)))
@@ -149,6 +151,7 @@ impl<'a> Sight<'a> {
 struct Pass<'a> {
     kernel: Kernel,
     queries: &'a [Query<'a>],
+    /// None if no plan has a second stage.
     full: Vec<FullProbe>,
     /// The running best, for queries that ask for them.
     leaders: Vec<Option<Leaders>>,

@@ -217,6 +217,6 @@ pub(super) fn count_ones(_: Token, words: &[u64]) -> u64 {
 }
 
 #[target_feature(enable = "popcnt")]
-fn count_ones_popcnt(words: &[u64]) -> u64 {
+pub(super) fn count_ones_popcnt(words: &[u64]) -> u64 {
     words.iter().map(|word| u64::from(word.count_ones())).sum()
 }

@@ -41,12 +41,7 @@ pub(super) fn fetch(_: Token, line: *const i8) {
 
 pub(super) fn count_ones(_: Token, words: &[u64]) -> u64 {
     // SAFETY: the token exists only if the processor has popcnt.
-    unsafe { count_ones_popcnt(words) }
-}
-
-#[target_feature(enable = "popcnt")]
-fn count_ones_popcnt(words: &[u64]) -> u64 {
-    words.iter().map(|word| u64::from(word.count_ones())).sum()
+    unsafe { super::avx2::count_ones_popcnt(words) }
 }
 
 pub(super) fn scores(_: Token, probe: &[Block], rows: &[Block], scores: &mut [f32]) {
