@@ -7,8 +7,10 @@ fn main() {
     divan::main();
 }
 
-/// Rows in a bench: 2048, as in one task of a scan.
-const BLOCKS: usize = 3125;
+/// Blocks in a bench: 100 thousand rows.
+const BLOCKS: usize = 128;
+/// Blocks in one run.
+const RUN: usize = 64;
 
 fn kernels() -> Vec<Kernel> {
     Kernel::available()
@@ -27,8 +29,8 @@ fn sweep_96<const PROBES: usize>(bencher: Bencher<'_, '_>, kernel: Kernel) {
 }
 
 #[divan::bench(args = kernels(), consts = [1, 8, 16, 64])]
-fn sweep_160<const PROBES: usize>(bencher: Bencher<'_, '_>, kernel: Kernel) {
-    sweep(bencher, kernel, 160, PROBES);
+fn sweep_128<const PROBES: usize>(bencher: Bencher<'_, '_>, kernel: Kernel) {
+    sweep(bencher, kernel, 128, PROBES);
 }
 
 fn sweep(bencher: Bencher<'_, '_>, kernel: Kernel, lead: usize, probes: usize) {
@@ -39,10 +41,12 @@ fn sweep(bencher: Bencher<'_, '_>, kernel: Kernel, lead: usize, probes: usize) {
     let aims = Aims::new(lead / 4, codes.iter().map(|codes| (&codes[..], slopes)));
     let mut swept = Swept::of(&aims);
     bencher.counter(ItemsCount::new(BLOCKS * 32 * lead * probes)).bench_local(|| {
-        let mut blocks = blocks.chunks_exact(lead / 2).peekable();
-        while let Some(block) = blocks.next() {
-            let (next, peak) = (blocks.peek().copied().unwrap_or(&[]), Peak { error: 0.01, tail: 0.3 });
-            black_box(kernel.sweep(&aims, block, next, peak, &mut swept));
+        let mut runs = blocks.chunks(lead / 2 * RUN).peekable();
+        while let Some(run) = runs.next() {
+            let next = runs.peek().map_or(&[][..], |next| &next[..lead / 2]);
+            let peaks = &[Peak { error: 0.01, tail: 0.3 }; RUN][..run.len() / (lead / 2)];
+            kernel.sweep(&aims, run, peaks, next, &mut swept);
+            black_box(&swept);
         }
     });
 }

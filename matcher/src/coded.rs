@@ -203,7 +203,8 @@ impl Coded {
             (0..other.len).map(|place| (other.row_at(place), place)).collect();
         places.sort_unstable();
         for (_, place) in places {
-            let block = other.block(place / BLOCK_ROWS);
+            let block = place / BLOCK_ROWS;
+            let block = other.blocks(block..block + 1);
             let codes = codes_at(block, place % BLOCK_ROWS, other.plan.lead());
             self.push_lead(codes, other.terms[place]);
         }
@@ -226,20 +227,15 @@ impl Coded {
         self.len == 0
     }
 
-    /// The leading codes of a block of rows.
-    pub fn block(&self, block: usize) -> &[Line] {
-        let lines = self.lines_a_block();
-        &self.lead[block * lines..(block + 1) * lines]
+    /// The leading codes of these blocks of rows; of those that there are.
+    pub fn blocks(&self, blocks: Range<usize>) -> &[Line] {
+        let line = |block: usize| block.min(self.peaks.len()) * self.lines_a_block();
+        &self.lead[line(blocks.start)..line(blocks.end)]
     }
 
-    /// The same, or nothing beyond the last block.
-    pub fn block_if(&self, block: usize) -> &[Line] {
-        if block < self.peaks.len() { self.block(block) } else { &[] }
-    }
-
-    /// The greatest norms of a block.
-    pub fn block_peak(&self, block: usize) -> Peak {
-        self.peaks[block]
+    /// The greatest norms of each of these blocks.
+    pub fn peaks(&self, blocks: Range<usize>) -> &[Peak] {
+        &self.peaks[blocks]
     }
 
     /// The norms of the row in this place.

@@ -38,7 +38,7 @@ impl Floors {
         });
         let kernel = Kernel::detect();
         let rounds = 2_000_000;
-        let products = kernel.saturate(0).map(|_| rounds as f64 * 16.0 * 64.0);
+        let products = kernel.saturate(rounds).map(|(products, _)| products as f64);
         let codes_s = median_s(3, |_| {
             pool.broadcast(|_| black_box(kernel.saturate(black_box(rounds))));
         });

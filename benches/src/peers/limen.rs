@@ -10,7 +10,7 @@ use matcher::{
     coded::Coded,
     filter::SlotFilter,
     index::{
-        Query,
+        Found, Query,
         cascade::{self, Segment, Tally},
         fit, oracle,
     },
@@ -96,53 +96,94 @@ pub(crate) fn plan(setting: &Setting, machine: &Machine, lead: Option<usize>) ->
     })
 }
 
-/// The cascade under a plan, the last `overlay` references in segments as small as enrolments leave them; and
-/// how many pairs came how far. With `best`, only so many of the hits, from no threshold on.
-pub(crate) fn cascade(
-    name: &str,
-    setting: &Setting,
-    machine: &Machine,
-    plan: &Plan,
-    overlay: usize,
-    best: Option<usize>,
-) -> (Entry, Tally) {
-    let (began, kernel, count) = (Instant::now(), Kernel::detect(), setting.rows.len());
-    let (plan, lead) = (Arc::new(plan.clone()), plan.lead());
-    let mut bounds = vec![0, count - overlay];
-    while let Some(&last) = bounds.last().filter(|last| count > **last) {
-        bounds.push(last + (count - last).div_ceil(2).clamp(500, 16_384).min(count - last));
+/// References in codes, ready to be searched.
+pub(crate) struct Cascade<'a> {
+    setting: &'a Setting,
+    lead: usize,
+    build_s: f64,
+    coded: Vec<(Coded, From<'a>)>,
+    filters: Vec<SlotFilter>,
+}
+
+impl<'a> Cascade<'a> {
+    /// Codes them under a plan, the last `overlay` of them in segments as small as enrolments leave them.
+    pub(crate) fn new(setting: &'a Setting, machine: &Machine, plan: &Plan, overlay: usize) -> Self {
+        let (began, count) = (Instant::now(), setting.rows.len());
+        let (plan, lead) = (Arc::new(plan.clone()), plan.lead());
+        let mut bounds = vec![0, count - overlay];
+        while let Some(&last) = bounds.last().filter(|last| count > **last) {
+            bounds.push(last + (count - last).div_ceil(2).clamp(500, 16_384).min(count - last));
+        }
+        let code = |range| {
+            let coded = || Coded::of(Arc::clone(&plan), Kernel::detect(), &setting.rows, range);
+            machine.widest().install(coded)
+        };
+        let coded: Vec<(Coded, From<'_>)> = bounds
+            .windows(2)
+            .map(|pair| (code(pair[0]..pair[1]), From { rows: &setting.rows, first: pair[0] }))
+            .collect();
+        let build_s = began.elapsed().as_secs_f64();
+        let filters = coded.iter().map(|(coded, _)| SlotFilter::all(coded.len())).collect();
+        Self { setting, lead, build_s, coded, filters }
     }
-    let code =
-        |range| machine.widest().install(|| Coded::of(Arc::clone(&plan), kernel, &setting.rows, range));
-    let coded: Vec<(Coded, From<'_>)> = bounds
-        .windows(2)
-        .map(|pair| (code(pair[0]..pair[1]), From { rows: &setting.rows, first: pair[0] }))
-        .collect();
-    let build_s = began.elapsed().as_secs_f64();
-    let segments: Vec<Segment<'_>> = coded
-        .iter()
-        .map(|(coded, exact)| Segment { first: Slot(exact.first as u32), coded, exact })
-        .collect();
-    let filters: Vec<SlotFilter> = coded.iter().map(|(coded, _)| SlotFilter::all(coded.len())).collect();
-    let run = |pool: &ThreadPool, queries: &[Query<'_>]| cascade::search(pool, kernel, &segments, queries);
-    let mut tally = Tally::default();
-    let mut found: Vec<Vec<Hit>> = Vec::new();
-    for probes in setting.probes.chunks(64) {
-        let (some, more) = run(machine.widest(), &setting.queries(probes, &filters, None));
-        tally += more;
-        found.extend(some.into_iter().map(|found| found.hits));
+
+    fn run(&self, pool: &ThreadPool, queries: &[Query<'_>]) -> (Vec<Found>, Tally) {
+        let segments: Vec<Segment<'_>> = self
+            .coded
+            .iter()
+            .map(|(coded, exact)| Segment { first: Slot(exact.first as u32), coded, exact })
+            .collect();
+        cascade::search(pool, Kernel::detect(), &segments, queries)
     }
-    assert!(found == setting.truth, "an answer differs from the oracle's");
-    let entry = Entry {
-        system: name.to_owned(),
-        kind: "lossless".to_owned(),
-        build_s,
-        bytes: coded.iter().map(|(coded, _)| coded.bytes()).sum::<usize>() as f64 / count as f64,
-        lost: 0.0,
-        speeds: machine
-            .speeds(setting, lead, (&filters, best), |pool, queries| drop(black_box(run(pool, queries)))),
-    };
-    (entry, tally)
+
+    /// Compares every answer with the oracle's, and counts how many pairs came how far.
+    pub(crate) fn check(&self, machine: &Machine) -> Tally {
+        let mut tally = Tally::default();
+        let mut found: Vec<Vec<Hit>> = Vec::new();
+        for probes in self.setting.probes.chunks(64) {
+            let queries = self.setting.queries(probes, &self.filters, None);
+            let (some, more) = self.run(machine.widest(), &queries);
+            tally += more;
+            found.extend(some.into_iter().map(|found| found.hits));
+        }
+        assert!(found == self.setting.truth, "an answer differs from the oracle's");
+        tally
+    }
+
+    /// How fast it is; with `best`, for only so many of the hits, from no threshold on.
+    pub(crate) fn measure(&self, name: &str, machine: &Machine, best: Option<usize>) -> Entry {
+        let run = |pool: &ThreadPool, queries: &[Query<'_>]| drop(black_box(self.run(pool, queries)));
+        let bytes: usize = self.coded.iter().map(|(coded, _)| coded.bytes()).sum();
+        Entry {
+            system: name.to_owned(),
+            kind: "lossless".to_owned(),
+            build_s: self.build_s,
+            bytes: bytes as f64 / self.setting.rows.len() as f64,
+            lost: 0.0,
+            speeds: machine.speeds(self.setting, self.lead, (&self.filters, best), run),
+        }
+    }
+
+    /// How fast it is beside another, pass by pass in turn: the ratio of median times, in batches of 64, for each
+    /// number of threads.
+    pub(crate) fn beside(&self, other: &Self, machine: &Machine) -> Vec<(usize, f64)> {
+        let ratio = |(pool, _): &(ThreadPool, Floors)| {
+            let times = |cascade: &Self, time: usize| {
+                let probes = self.setting.probes.chunks_exact(64);
+                let probes = probes.cycle().nth(time).expect("some probes");
+                let queries = self.setting.queries(probes, &cascade.filters, None);
+                let began = Instant::now();
+                drop(black_box(cascade.run(pool, &queries)));
+                began.elapsed().as_secs_f64()
+            };
+            let (mut own, mut others): (Vec<f64>, Vec<f64>) =
+                (0..41).map(|time| (times(self, time), times(other, time))).unzip();
+            own.sort_by(f64::total_cmp);
+            others.sort_by(f64::total_cmp);
+            (pool.current_num_threads(), others[20] / own[20])
+        };
+        machine.0.iter().map(ratio).collect()
+    }
 }
 
 /// The exhaustive scan in f32.

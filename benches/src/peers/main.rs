@@ -11,9 +11,11 @@ mod table;
 
 use clap::Parser;
 use clock::Floors;
-use limen::Machine;
+use limen::{Cascade, Machine};
+use matcher::plan::Plan;
 use setting::Setting;
 use std::{io::Write, path::PathBuf};
+use table::Entry;
 
 /// Times Limen's searches and those of other libraries on the same people, and counts the true hits they lose.
 #[derive(Parser)]
@@ -103,8 +105,14 @@ fn measure(args: &Args, setting: &Setting) -> anyhow::Result<()> {
     println!("leading codes and what a pair should cost under them, in multiply-adds:");
     let cost = |trial: &matcher::index::fit::Trial| format!("{}: {:.0}", trial.lead, trial.cost);
     println!("  {}", trials.iter().map(cost).collect::<Vec<_>>().join(", "));
-    let name = format!("Limen cascade, lead {}", plan.lead());
-    let (cascade, tally) = limen::cascade(&name, setting, &machine, &plan, 0, None);
+    let entries = limens(args, setting, &machine, &plan);
+    finish(args, setting, &machine, entries)
+}
+
+/// Limen's own searches, the chosen plan first.
+fn limens(args: &Args, setting: &Setting, machine: &Machine, plan: &Plan) -> Vec<Entry> {
+    let chosen = Cascade::new(setting, machine, plan, 0);
+    let tally = chosen.check(machine);
     let share = |count: u64| format!("{:.5} %", count as f64 / tally.admitted as f64 * 100.0);
     println!(
         "of {} pairs, {} pass their block, {} their leading codes, {} all codes",
@@ -113,19 +121,33 @@ fn measure(args: &Args, setting: &Setting) -> anyhow::Result<()> {
         share(tally.past_lead),
         share(tally.exact)
     );
-    let mut entries = vec![cascade];
-    for &lead in &args.leads {
-        let other = limen::plan(setting, &machine, Some(lead));
-        entries.push(limen::cascade(&format!("  lead {lead}"), setting, &machine, &other, 0, None).0);
+    let mut entries = vec![
+        chosen.measure(&format!("Limen cascade, lead {}", plan.lead()), machine, None),
+        chosen.measure("  best 20", machine, Some(20)),
+    ];
+    let overlay = Cascade::new(setting, machine, plan, setting.rows.len() / 10);
+    overlay.check(machine);
+    for (threads, ratio) in overlay.beside(&chosen, machine) {
+        println!("with 10 % in the overlay, {:.0} % as fast, {threads} threads", ratio * 100.0);
     }
-    let overlay = limen::cascade("  10 % in the overlay", setting, &machine, &plan, count / 10, None);
-    entries.push(overlay.0);
-    entries.push(limen::cascade("  best 20", setting, &machine, &plan, 0, Some(20)).0);
-    let full = limen::plan(setting, &machine, None);
-    entries.push(limen::cascade("Limen full int8", setting, &machine, &full, 0, None).0);
-    entries.push(limen::oracle(setting, &machine));
+    entries.push(overlay.measure("  10 % in the overlay", machine, None));
+    drop((chosen, overlay));
+    let leads = args.leads.iter().map(|&lead| (format!("  lead {lead}"), Some(lead)));
+    for (name, lead) in leads.chain([("Limen full int8".to_owned(), None)]) {
+        let other = limen::plan(setting, machine, lead);
+        let other = Cascade::new(setting, machine, &other, 0);
+        other.check(machine);
+        entries.push(other.measure(&name, machine, None));
+    }
+    entries
+}
+
+/// The other systems, and what is shown of all.
+fn finish(args: &Args, setting: &Setting, machine: &Machine, mut entries: Vec<Entry>) -> anyhow::Result<()> {
+    let (count, dimension) = (setting.rows.len(), setting.rows.dimension());
+    entries.push(limen::oracle(setting, machine));
     if count <= hnsw::MOST && args.hnsw {
-        entries.extend(hnsw::measure(setting, &machine));
+        entries.extend(hnsw::measure(setting, machine));
     }
     if let Some(python) = &args.python {
         entries.extend(foreign::measure(setting, &args.threads, python)?);

@@ -5,13 +5,13 @@
 //! Three tests stand in a row: leading 8-bit codes, swept over all rows for many probes at a time; 8-bit codes
 //! of all features, for the rows that survive; and the f32 rows themselves.
 
-use super::{Found, Query, keep_best};
+use super::{Found, Query, leaders::Leaders};
 use crate::{
     bound::{FullProbe, LeadProbe},
     candidate::Hit,
     coded::{Coded, WINDOW_ROWS},
     filter::{SlotFilter, ones},
-    kernel::{Aims, BLOCK_ROWS, Block, Kernel, Swept},
+    kernel::{Aims, BLOCK_ROWS, Block, Kernel, Slopes, Survivors, Swept},
     plan::Plan,
     rows::{ExactRows, Slot},
     score::{Score, Threshold},
@@ -21,10 +21,7 @@ use std::{
     borrow::Cow,
     collections::VecDeque,
     ops::{AddAssign, Range},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::Arc,
 };
 
 /// Consecutive references: row `r` has slot `first + r`.
@@ -63,6 +60,10 @@ impl AddAssign for Tally {
 /// Rows that one thread takes at a time: a window, so that they stand in the places of the same numbers.
 const ROWS_A_TASK: usize = WINDOW_ROWS;
 const WORDS_A_TASK: usize = ROWS_A_TASK / 64;
+/// Blocks that are swept before their survivors are looked at: all of a task; where thresholds may rise, one at
+/// first, then twice as many each time, up to these.
+const BLOCKS_A_RUN: usize = ROWS_A_TASK / BLOCK_ROWS;
+const BLOCKS_A_SHORT_RUN: usize = 8;
 /// Rows on their way into cache at a time.
 const WAITING: usize = 8;
 /// A probe that may see no more rows of a task than this goes to the second stage of each, if there is one.
@@ -185,49 +186,6 @@ impl Pass<'_> {
     }
 }
 
-/// The best hits so far of one query, kept by all threads together.
-struct Leaders {
-    best: usize,
-    hits: Mutex<Vec<Hit>>,
-    /// Score of the last of `best` hits, once there are so many: bits of an f32.
-    threshold: AtomicU32,
-}
-
-impl Leaders {
-    fn new(best: usize, threshold: Threshold) -> Self {
-        let hits = Mutex::new(Vec::with_capacity(best.min(4096)));
-        Self { best, hits, threshold: AtomicU32::new(threshold.value().to_bits()) }
-    }
-
-    fn threshold(&self) -> Threshold {
-        let bits = self.threshold.load(Ordering::Relaxed);
-        Threshold::new(f32::from_bits(bits)).expect("made from one")
-    }
-
-    fn offer(&self, hit: Hit) {
-        let mut hits = self.hits.lock().unwrap_or_else(PoisonError::into_inner);
-        hits.push(hit);
-        // Cut back now and then: each hit is moved a bounded number of times.
-        if hits.len() / 2 >= self.best.max(1) {
-            self.cut(&mut hits);
-        }
-    }
-
-    fn cut(&self, hits: &mut Vec<Hit>) {
-        keep_best(hits, self.best);
-        if let Some(last) = hits.iter().map(|hit| hit.score).min().filter(|_| hits.len() == self.best) {
-            // A score may exceed 1 by its rounding; a threshold may not.
-            self.threshold.store(last.value().min(1.0).to_bits(), Ordering::Relaxed);
-        }
-    }
-
-    fn into_hits(self) -> Vec<Hit> {
-        let mut hits = self.hits.into_inner().unwrap_or_else(PoisonError::into_inner);
-        keep_best(&mut hits, self.best);
-        hits
-    }
-}
-
 /// What one task found.
 #[derive(Default)]
 struct Part {
@@ -316,18 +274,25 @@ impl<'a> Task<'a> {
             .collect();
         let mut swept = Swept::of(&aims);
         let coded = self.segment.coded;
-        let blocks = self.rows.start / BLOCK_ROWS..self.rows.end.div_ceil(BLOCK_ROWS);
-        for block in blocks {
+        let end = self.rows.end.div_ceil(BLOCK_ROWS);
+        let most = if running.is_empty() { BLOCKS_A_RUN } else { BLOCKS_A_SHORT_RUN };
+        let (mut first, mut count) =
+            (self.rows.start / BLOCK_ROWS, if running.is_empty() { most } else { 1 });
+        while first < end {
             for (at, aimed) in &mut running {
                 let threshold = self.pass.threshold(dense[*at]);
                 if aimed.replace(threshold) != Some(threshold) {
                     aims.to_mut().aim(*at, self.sight.lead[dense[*at]].slopes(threshold));
                 }
             }
-            let (codes, next) = (coded.block(block), coded.block_if(block + 1));
-            if self.pass.kernel.sweep(&aims, codes, next, coded.block_peak(block), &mut swept) {
-                self.walk(dense, &aims, block, &swept);
+            let run = first..end.min(first + count);
+            let (codes, next) = (coded.blocks(run.clone()), coded.blocks(run.end..run.end + 1));
+            self.pass.kernel.sweep(&aims, codes, coded.peaks(run), next, &mut swept);
+            for survivors in &swept.survivors {
+                self.walk(dense[survivors.probe], aims.slopes(survivors.probe), first, survivors);
             }
+            first += count;
+            count = (count * 2).min(most);
         }
     }
 
@@ -336,25 +301,18 @@ impl<'a> Task<'a> {
         Aims::new(self.sight.plan.quads(), queries.iter().map(aim))
     }
 
-    /// Looks at the rows of a block that survived the sweep.
-    fn walk(&mut self, dense: &[usize], aims: &Aims, block: usize, swept: &Swept) {
-        let first = block * BLOCK_ROWS;
-        for (at, &query) in dense.iter().enumerate() {
-            if swept.masks[at] == 0 {
+    /// Looks at the rows that survived a sweep over a run of blocks.
+    fn walk(&mut self, query: usize, slopes: Slopes, first_block: usize, survivors: &Survivors) {
+        let filter = self.pass.queries[query].filters[self.index];
+        for at in ones(u64::from(survivors.mask)) {
+            let place = (first_block + survivors.block) * BLOCK_ROWS + at;
+            let row = self.segment.coded.row_at(place);
+            if !filter.contains(row) {
                 continue;
             }
-            let filter = self.pass.queries[query].filters[self.index];
-            for at_place in ones(u64::from(swept.masks[at])) {
-                let place = first + at_place;
-                let row = self.segment.coded.row_at(place);
-                if !filter.contains(row) {
-                    continue;
-                }
-                self.part.tally.past_block += 1;
-                let dot = swept.excess[at][at_place] + swept.limits[at];
-                if dot >= aims.slopes(at).limit(self.segment.coded.peak_at(place)) {
-                    self.look_closer_soon(query, row);
-                }
+            self.part.tally.past_block += 1;
+            if survivors.dots[at] >= slopes.limit(self.segment.coded.peak_at(place)) {
+                self.look_closer_soon(query, row);
             }
         }
     }

@@ -14,15 +14,26 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// What the steps of a search cost, in multiply-adds of the sweep: measured with `cargo bench -p benches` and the
-/// `peers` bench for AVX-512, see `docs/search-log.md`.
-mod cost {
-    /// A pair that only its block's norms did not rule out.
-    pub(super) const PAST_BLOCK: f64 = 10_000.0;
-    /// A pair whose second bound is computed: its codes come from anywhere in memory, fetched ahead.
-    pub(super) const PAST_LEAD: f64 = 30_000.0;
-    /// A pair compared in f32: its row comes from a file.
-    pub(super) const EXACT: f64 = 500_000.0;
+/// What the steps of a search cost a pair, in multiply-adds of the sweep: measured with the `peers` bench, see
+/// `docs/search-log.md`.
+struct Costs {
+    /// Only its block's norms did not rule it out.
+    past_block: f64,
+    /// Its second bound is computed: its codes come from anywhere in memory, fetched ahead.
+    past_lead: f64,
+    /// It is compared in f32: its row comes from a file.
+    exact: f64,
+}
+
+impl Costs {
+    fn of(kernel: Kernel) -> Self {
+        match kernel {
+            // A multiply-add costs less, and so all else costs more of them.
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Kernel::Amx(_) => Self { past_block: 40_000.0, past_lead: 80_000.0, exact: 2_000_000.0 },
+            _ => Self { past_block: 10_000.0, past_lead: 30_000.0, exact: 500_000.0 },
+        }
+    }
 }
 
 /// Rows and probes of the sample that are searched in a trial.
@@ -43,7 +54,7 @@ pub struct Trial {
 }
 
 /// The plan for references like the sample, searched at a threshold like this; and what was tried. Runs on the
-/// pool; the same sample gives the same plan on every processor.
+/// pool; the same sample gives the same plan wherever the kernel is the same.
 pub fn fit(
     pool: &rayon::ThreadPool,
     kernel: Kernel,
@@ -101,10 +112,11 @@ fn trial(
     let (_, tally) = cascade::search(pool, kernel, &[segment], &queries);
     // Each probe is a row itself, and finds itself in every trial.
     let share = |count: u64| count.saturating_sub(probes.len() as u64) as f64 / tally.admitted as f64;
+    let costs = Costs::of(kernel);
     let cost = plan.lead() as f64
-        + share(tally.past_block) * cost::PAST_BLOCK
-        + share(tally.past_lead) * cost::PAST_LEAD
-        + share(tally.exact) * cost::EXACT;
+        + share(tally.past_block) * costs.past_block
+        + share(tally.past_lead) * costs.past_lead
+        + share(tally.exact) * costs.exact;
     let trial = Trial { lead: plan.lead(), tally, cost };
     (plan, trial)
 }

@@ -5,6 +5,7 @@ pub mod cascade;
 mod equality;
 pub mod fit;
 pub mod hnsw;
+mod leaders;
 pub mod oracle;
 
 use crate::{candidate::Hit, filter::SlotFilter, score::Threshold, template::Probe};

@@ -106,25 +106,25 @@ fn dot_avx2(row: &[Line], probe: &[Line]) -> i32 {
     sums.iter().sum()
 }
 
-pub(super) fn sweep(_: Token, aims: &Aims, block: &[Line], peak: Peak, swept: &mut Swept) -> bool {
+pub(super) fn sweep(_: Token, aims: &Aims, blocks: &[Line], peaks: &[Peak], swept: &mut Swept) {
     // SAFETY: the token exists only if the processor has avx2 and fma.
-    unsafe { sweep_avx2(aims, block, peak, swept) }
+    unsafe { sweep_avx2(aims, blocks, peaks, swept) }
 }
 
 #[target_feature(enable = "avx2,fma")]
-fn sweep_avx2(aims: &Aims, block: &[Line], peak: Peak, swept: &mut Swept) -> bool {
-    limits(aims, peak, swept);
-    let (block, _) = block.as_chunks();
-    let mut any = false;
-    for (first, width) in tiles(aims.len()) {
-        any |= match width {
-            8 => sweep_tile::<8>(aims, block, swept, first),
-            4 => sweep_tile::<4>(aims, block, swept, first),
-            2 => sweep_tile::<2>(aims, block, swept, first),
-            _ => sweep_tile::<1>(aims, block, swept, first),
-        };
+fn sweep_avx2(aims: &Aims, blocks: &[Line], peaks: &[Peak], swept: &mut Swept) {
+    for (index, (block, &peak)) in blocks.chunks_exact(aims.lines_a_block()).zip(peaks).enumerate() {
+        limits(aims, peak, swept);
+        let (block, _) = block.as_chunks();
+        for (first, width) in tiles(aims.len()) {
+            match width {
+                8 => sweep_tile::<8>(aims, (index, block), swept, first),
+                4 => sweep_tile::<4>(aims, (index, block), swept, first),
+                2 => sweep_tile::<2>(aims, (index, block), swept, first),
+                _ => sweep_tile::<1>(aims, (index, block), swept, first),
+            }
+        }
     }
-    any
 }
 
 #[inline]
@@ -156,8 +156,14 @@ fn limits(aims: &Aims, peak: Peak, swept: &mut Swept) {
 /// Sweeps the tile of `P` probes from `first` on, eight rows at a time.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-fn sweep_tile<const P: usize>(aims: &Aims, block: &[[Line; 2]], swept: &mut Swept, first: usize) -> bool {
-    let mut masks = [0u32; P];
+fn sweep_tile<const P: usize>(
+    aims: &Aims,
+    (index, block): (usize, &[[Line; 2]]),
+    swept: &mut Swept,
+    first: usize,
+) {
+    let mut any = false;
+    let mut excess = [[0i32; BLOCK_ROWS]; P];
     for eight in 0..BLOCK_ROWS / 8 {
         let starts: &[i32; P] = swept.starts[first..].first_chunk().expect("a tile is whole");
         let mut sums = starts.map(|start| _mm256_set1_epi32(start));
@@ -169,15 +175,17 @@ fn sweep_tile<const P: usize>(aims: &Aims, block: &[[Line; 2]], swept: &mut Swep
             }
         }
         for p in 0..P {
-            let negative = _mm256_movemask_ps(_mm256_castsi256_ps(sums[p])).cast_unsigned();
-            masks[p] |= (!negative & 0xff) << (eight * 8);
-            let excess = &mut swept.excess[first + p][eight * 8..][..8];
+            any |= _mm256_movemask_ps(_mm256_castsi256_ps(sums[p])) != 0xff;
+            let excess = &mut excess[p][eight * 8..][..8];
             // SAFETY: the slice is 8 integers long.
             unsafe { _mm256_storeu_si256(excess.as_mut_ptr().cast(), sums[p]) };
         }
     }
-    swept.masks[first..first + P].copy_from_slice(&masks);
-    masks.iter().any(|&mask| mask != 0)
+    if any {
+        for (p, excess) in excess.iter().enumerate() {
+            swept.survive(index, first + p, excess);
+        }
+    }
 }
 
 /// Adds the products of four neighbouring codes to each sum. A product of an unsigned and a signed byte, and

@@ -7,7 +7,7 @@
 
 use super::{
     Block,
-    aims::{AIMS_PADDING, Aims, BLOCK_ROWS, LIMIT_CLAMP, Line, Peak, QUADS_A_ROUND, Swept, tiles},
+    aims::{AIMS_PADDING, Aims, BLOCK_ROWS, LIMIT_CLAMP, Line, Peak, QUADS_A_ROUND, Survivors, Swept, tiles},
 };
 use std::arch::x86_64::{
     __m512, __m512i, _MM_HINT_T0, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehl_ps, _mm_prefetch,
@@ -34,7 +34,7 @@ impl Token {
     }
 }
 
-pub(super) fn fetch(_: Token, line: *const i8) {
+pub(super) fn fetch(line: *const i8) {
     // SAFETY: every x86-64 processor has SSE, and a prefetch never faults, whatever the address.
     unsafe { _mm_prefetch::<_MM_HINT_T0>(line) }
 }
@@ -111,43 +111,48 @@ fn dot_avx512(row: &[Line], probe: &[Line]) -> i32 {
 pub(super) fn sweep(
     _: Token,
     aims: &Aims,
-    block: &[Line],
+    blocks: &[Line],
+    peaks: &[Peak],
     next: &[Line],
-    peak: Peak,
     swept: &mut Swept,
-) -> bool {
+) {
     // SAFETY: the token exists only if the processor has avx512f, avx512dq, avx512bw and avx512vnni.
-    unsafe { sweep_avx512(aims, block, next, peak, swept) }
+    unsafe { sweep_avx512(aims, blocks, peaks, next, swept) }
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vnni")]
-fn sweep_avx512(aims: &Aims, block: &[Line], next: &[Line], peak: Peak, swept: &mut Swept) -> bool {
-    limits(aims, peak, swept);
-    let (block, mut next) = (rounds(block), rounds(next));
-    // Each tile fetches its share of the next block: more at once would wait for memory.
-    let share = block.len().div_ceil(tiles(aims.len()).count().max(1));
-    let mut any = false;
-    for (first, width) in tiles(aims.len()) {
-        let (fetch, rest) = next.split_at(share.min(next.len()));
-        next = rest;
-        any |= match width {
-            8 => sweep_tile::<8>(aims, block, fetch, swept, first),
-            4 => sweep_tile::<4>(aims, block, fetch, swept, first),
-            2 => sweep_tile::<2>(aims, block, fetch, swept, first),
-            _ => sweep_tile::<1>(aims, block, fetch, swept, first),
-        };
+fn sweep_avx512(aims: &Aims, blocks: &[Line], peaks: &[Peak], next: &[Line], swept: &mut Swept) {
+    let lines = aims.lines_a_block();
+    for (index, (block, &peak)) in blocks.chunks_exact(lines).zip(peaks).enumerate() {
+        limits(aims, peak, swept);
+        let next = blocks.get((index + 1) * lines..(index + 2) * lines).unwrap_or(next);
+        let (block, mut next) = (rounds(block), rounds(next));
+        // Each tile fetches its share of the next block: more at once would wait for memory.
+        let share = block.len().div_ceil(tiles(aims.len()).count());
+        for (first, width) in tiles(aims.len()) {
+            let (fetch, rest) = next.split_at(share.min(next.len()));
+            next = rest;
+            match width {
+                8 => sweep_tile::<8>(aims, (index, block), fetch, swept, first),
+                4 => sweep_tile::<4>(aims, (index, block), fetch, swept, first),
+                2 => sweep_tile::<2>(aims, (index, block), fetch, swept, first),
+                _ => sweep_tile::<1>(aims, (index, block), fetch, swept, first),
+            }
+        }
     }
-    any
 }
 
+/// Each probe's limit in a block with this peak, and where its sums start.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn limits(aims: &Aims, peak: Peak, swept: &mut Swept) {
+pub(super) fn limits(aims: &Aims, peak: Peak, swept: &mut Swept) {
+    const WIDTH: usize = 16;
+    const { assert!(AIMS_PADDING.is_multiple_of(WIDTH)) };
     let (error, tail) = (_mm512_set1_ps(peak.error), _mm512_set1_ps(peak.tail));
     let (least, most) = (_mm512_set1_ps(-LIMIT_CLAMP), _mm512_set1_ps(LIMIT_CLAMP));
-    for first in (0..aims.len()).step_by(AIMS_PADDING) {
+    for first in (0..aims.len()).step_by(WIDTH) {
         let floats = |values: &[f32]| {
-            let chunk: &[f32; AIMS_PADDING] = values[first..].first_chunk().expect("padded");
+            let chunk: &[f32; WIDTH] = values[first..].first_chunk().expect("padded");
             // SAFETY: the chunk is 16 floats long.
             unsafe { _mm512_loadu_ps(chunk.as_ptr()) }
         };
@@ -156,9 +161,9 @@ fn limits(aims: &Aims, peak: Peak, swept: &mut Swept) {
         let limit = _mm512_min_ps(_mm512_max_ps(limit, least), most);
         // Round down, quietly.
         let limit = _mm512_cvtps_epi32(_mm512_roundscale_ps::<0x09>(limit));
-        let offsets: &[i32; AIMS_PADDING] = aims.offsets[first..].first_chunk().expect("padded");
-        let limits: &mut [i32; AIMS_PADDING] = swept.limits[first..].first_chunk_mut().expect("padded");
-        let starts: &mut [i32; AIMS_PADDING] = swept.starts[first..].first_chunk_mut().expect("padded");
+        let offsets: &[i32; WIDTH] = aims.offsets[first..].first_chunk().expect("padded");
+        let limits: &mut [i32; WIDTH] = swept.limits[first..].first_chunk_mut().expect("padded");
+        let starts: &mut [i32; WIDTH] = swept.starts[first..].first_chunk_mut().expect("padded");
         // SAFETY: each chunk is 16 integers long.
         unsafe {
             let offsets = _mm512_loadu_si512(offsets.as_ptr().cast());
@@ -182,15 +187,12 @@ fn rounds(lines: &[Line]) -> &[Round] {
 #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vnni")]
 fn sweep_tile<const P: usize>(
     aims: &Aims,
-    block: &[Round],
+    (index, block): (usize, &[Round]),
     fetch: &[Round],
     swept: &mut Swept,
     first: usize,
-) -> bool {
+) {
     let starts: &[i32; P] = swept.starts[first..].first_chunk().expect("a tile is whole");
-    let masks: &mut [u32; P] = swept.masks[first..].first_chunk_mut().expect("a tile is whole");
-    let excess: &mut [[i32; BLOCK_ROWS]; P] =
-        swept.excess[first..].first_chunk_mut().expect("a tile is whole");
     let mut sums = starts.map(|start| [_mm512_set1_epi32(start); 2]);
     let (codes, _) = aims.tile::<P>(first).as_chunks::<QUADS_A_ROUND>();
     let (early, late) = block.split_at(fetch.len());
@@ -213,20 +215,44 @@ fn sweep_tile<const P: usize>(
     for p in 0..P {
         all = _mm512_and_si512(all, _mm512_and_si512(sums[p][0], sums[p][1]));
     }
-    if _mm512_movepi32_mask(all) == u16::MAX {
-        *masks = [0; P];
-        return false;
-    }
-    for p in 0..P {
-        let negative = sums[p].map(|sum| u32::from(_mm512_movepi32_mask(sum)));
-        masks[p] = !(negative[0] | negative[1] << 16);
-        // SAFETY: 32 integers are two registers.
-        unsafe {
-            _mm512_storeu_si512(excess[p].as_mut_ptr().cast(), sums[p][0]);
-            _mm512_storeu_si512(excess[p].as_mut_ptr().add(16).cast(), sums[p][1]);
+    if _mm512_movepi32_mask(all) != u16::MAX {
+        let mut excess = [[0; BLOCK_ROWS]; P];
+        for p in 0..P {
+            // SAFETY: 32 integers are two registers.
+            unsafe {
+                _mm512_storeu_si512(excess[p].as_mut_ptr().cast(), sums[p][0]);
+                _mm512_storeu_si512(excess[p].as_mut_ptr().add(16).cast(), sums[p][1]);
+            }
+        }
+        for p in 0..P {
+            survive(load_sums(&excess[p]), index, first + p, swept);
         }
     }
-    true
+}
+
+/// Lists the rows of a block whose sums have a clear sign bit.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+pub(super) fn survive(excess: [__m512i; 2], block: usize, probe: usize, swept: &mut Swept) {
+    let negative = excess.map(|half| u32::from(_mm512_movepi32_mask(half)));
+    let mask = !(negative[0] | negative[1] << 16);
+    if mask != 0 {
+        let limit = _mm512_set1_epi32(swept.limits[probe]);
+        let mut dots = [0; BLOCK_ROWS];
+        // SAFETY: 32 integers are two registers.
+        unsafe {
+            _mm512_storeu_si512(dots.as_mut_ptr().cast(), _mm512_add_epi32(excess[0], limit));
+            _mm512_storeu_si512(dots.as_mut_ptr().add(16).cast(), _mm512_add_epi32(excess[1], limit));
+        }
+        swept.survivors.push(Survivors { block, probe, mask, dots });
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+pub(super) fn load_sums(sums: &[i32; BLOCK_ROWS]) -> [__m512i; 2] {
+    // SAFETY: 32 integers are two registers.
+    unsafe { [_mm512_loadu_si512(sums.as_ptr().cast()), _mm512_loadu_si512(sums.as_ptr().add(16).cast())] }
 }
 
 /// By value and by index: so the sums stay in registers.

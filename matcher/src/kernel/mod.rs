@@ -8,6 +8,12 @@
 //! lane `j + half` to lane `j`; a result of -0 becomes +0.
 
 mod aims;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[expect(
+    unsafe_code,
+    reason = "tile instructions, which have no stable intrinsics, and asking Linux for them"
+)]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "SIMD loads and the calls into target-feature functions")]
 mod avx2;
@@ -16,7 +22,7 @@ mod avx2;
 mod avx512;
 mod scalar;
 
-pub use aims::{Aims, BLOCK_ROWS, Line, Peak, QUADS_A_ROUND, Slopes, Swept};
+pub use aims::{Aims, BLOCK_ROWS, Line, Peak, QUADS_A_ROUND, Slopes, Survivors, Swept};
 
 /// Features in one block: the number of lanes of the score's definition.
 pub const LANES: usize = 32;
@@ -49,6 +55,9 @@ pub enum Kernel {
     /// AVX-512 F, DQ, BW and VNNI, 16 lanes a register.
     #[cfg(target_arch = "x86_64")]
     Avx512(avx512::Token),
+    /// The same with AMX, whose registers are tiles of 16 lines.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Amx(amx::Token),
 }
 
 impl Kernel {
@@ -66,6 +75,8 @@ impl Kernel {
             kernels.extend(avx2::Token::detect().map(Self::Avx2));
             kernels.extend(avx512::Token::detect().map(Self::Avx512));
         }
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        kernels.extend(amx::Token::detect().map(Self::Amx));
         kernels
     }
 
@@ -77,6 +88,8 @@ impl Kernel {
             Self::Avx2(_) => "avx2",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(_) => "avx512",
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Amx(_) => "amx",
         }
     }
 
@@ -95,6 +108,8 @@ impl Kernel {
             Self::Avx2(token) => avx2::scores(token, probe, rows, scores),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(token) => avx512::scores(token, probe, rows, scores),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Amx(token) => avx512::scores(token.avx512(), probe, rows, scores),
         }
     }
 
@@ -111,6 +126,8 @@ impl Kernel {
             Self::Avx2(token) => avx2::dot(token, row, probe),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(token) => avx512::dot(token, row, probe),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Amx(token) => avx512::dot(token.avx512(), row, probe),
         }
     }
 
@@ -122,15 +139,17 @@ impl Kernel {
             Self::Avx2(token) => avx2::count_ones(token, words),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(token) => avx512::count_ones(token, words),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Amx(token) => avx512::count_ones(token.avx512(), words),
         }
     }
 
     /// Has these values brought into cache, if the processor can, and does not wait for them.
     pub fn fetch<T>(self, values: &[T]) {
         #[cfg(target_arch = "x86_64")]
-        if let Self::Avx512(token) = self {
+        if !matches!(self, Self::Scalar | Self::Avx2(_)) {
             for line in values.chunks((size_of::<Line>() / size_of::<T>().max(1)).max(1)) {
-                avx512::fetch(token, line.as_ptr().cast());
+                avx512::fetch(line.as_ptr().cast());
             }
         }
     }
@@ -142,25 +161,34 @@ impl Kernel {
         match self {
             #[cfg(target_arch = "x86_64")]
             Self::Avx512(token) => Some(avx512::saturate(token, rounds)),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Amx(token) => Some(amx::saturate(token, rounds)),
             _ => None,
         }
     }
 
-    /// Sweeps probes over a block of [`BLOCK_ROWS`] rows with this peak, and says whether any row survives
-    /// for any of them. A block interleaves its rows: for each quad two lines, in which four codes of each row
-    /// stand together, 128 added to each. The `next` block is fetched into cache meanwhile.
+    /// Sweeps probes over a run of blocks of [`BLOCK_ROWS`] rows with these peaks, and lists which rows survive
+    /// for which of them. A block interleaves its rows: for each quad two lines, in which four codes of each row
+    /// stand together, 128 added to each. Each block, and at last the `next`, is fetched into cache while the one
+    /// before it is swept.
     ///
     /// # Panics
-    /// When block and probes disagree in length, or `swept` has no room.
-    pub fn sweep(self, aims: &Aims, block: &[Line], next: &[Line], peak: Peak, swept: &mut Swept) -> bool {
-        assert_eq!(block.len(), aims.quads * 2, "block and probes disagree in length");
-        assert!(swept.masks.len() >= aims.len(), "no room for what is found");
+    /// When blocks, peaks and probes disagree in length, or `swept` has no room.
+    pub fn sweep(self, aims: &Aims, blocks: &[Line], peaks: &[Peak], next: &[Line], swept: &mut Swept) {
+        assert_eq!(blocks.len(), aims.lines_a_block() * peaks.len(), "blocks, peaks and probes disagree");
+        assert!(swept.limits.len() >= aims.starts.len(), "no room for what is found");
+        swept.survivors.clear();
+        if aims.is_empty() {
+            return;
+        }
         match self {
-            Self::Scalar => scalar::sweep(aims, block, peak, swept),
+            Self::Scalar => scalar::sweep(aims, blocks, peaks, swept),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx2(token) => avx2::sweep(token, aims, block, peak, swept),
+            Self::Avx2(token) => avx2::sweep(token, aims, blocks, peaks, swept),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512(token) => avx512::sweep(token, aims, block, next, peak, swept),
+            Self::Avx512(token) => avx512::sweep(token, aims, blocks, peaks, next, swept),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Amx(token) => amx::sweep(token, aims, blocks, peaks, next, swept),
         }
     }
 }
@@ -237,38 +265,36 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(500))]
         #[test]
         fn every_kernel_sweeps_and_counts_as_the_definition_does(
-            (quads, probes, block) in (1usize..=33, 0usize..=21).prop_flat_map(|(rounds, probes)| {
+            (quads, probes, blocks) in (1usize..=33, 0usize..=70, 1usize..=3).prop_flat_map(|(rounds, probes, blocks)| {
                 let quads = rounds * QUADS_A_ROUND;
                 let code = prop_oneof![6 => -127i8..=127, 1 => Just(127), 1 => Just(-127)];
                 let probe = (prop::collection::vec(code, quads * 4 - 3..=quads * 4), slopes());
-                (Just(quads), prop::collection::vec(probe, probes), bytes(quads * 128))
+                let peak = (0.0f32..0.1, 0.0f32..1.0).prop_map(|(error, tail)| Peak { error, tail });
+                let blocks = prop::collection::vec((bytes(quads * 128), peak), blocks);
+                (Just(quads), prop::collection::vec(probe, probes), blocks)
             }),
-            error in 0.0f32..0.1, tail in 0.0f32..1.0,
             words in prop::collection::vec(any::<u64>(), 0..70),
         ) {
-            let block = lines(&block);
+            let (codes, peaks): (Vec<_>, Vec<_>) = blocks.into_iter().map(|(bytes, peak)| (lines(&bytes), peak)).unzip();
             let aims = Aims::new(quads, probes.iter().map(|(codes, slopes)| (&codes[..], *slopes)));
-            let peak = Peak { error, tail };
             // Written out independently.
-            let dot = |probe: usize, row: usize| -> i32 {
+            let dot = |block: usize, probe: usize, row: usize| -> i32 {
                 let code = |i: usize| i32::from(probes[probe].0.get(i).copied().unwrap_or(0));
-                (0..quads * 4).map(|i| (i32::from(block[i / 4 * 2 + row / 16].0[row % 16 * 4 + i % 4]) - 128) * code(i)).sum()
+                let line = |i: usize| codes[block][i / 4 * 2 + row / 16];
+                (0..quads * 4).map(|i| (i32::from(line(i).0[row % 16 * 4 + i % 4]) - 128) * code(i)).sum()
             };
+            let mut expected = Vec::new();
+            for (block, peak) in peaks.iter().enumerate() {
+                for (probe, (_, slopes)) in probes.iter().enumerate() {
+                    let dots = std::array::from_fn(|row| dot(block, probe, row));
+                    let mask = (0..32).map(|row| u32::from(dots[row] >= slopes.limit(*peak)) << row).sum();
+                    expected.extend((mask != 0).then_some(Survivors { block, probe, mask, dots }));
+                }
+            }
             for kernel in Kernel::available() {
                 let mut swept = Swept::of(&aims);
-                swept.masks.fill(7);
-                let any = kernel.sweep(&aims, &block, &block, peak, &mut swept);
-                let mut expected_any = false;
-                for (probe, (_, slopes)) in probes.iter().enumerate() {
-                    let limit = slopes.limit(peak);
-                    let mask: u32 = (0..32).map(|row| u32::from(dot(probe, row) >= limit) << row).sum();
-                    prop_assert_eq!(swept.masks[probe], mask, "{}", kernel.name());
-                    prop_assert_eq!(swept.limits[probe], limit, "{}", kernel.name());
-                    let excess_right = (0..32).all(|row| swept.excess[probe][row] == dot(probe, row) - limit);
-                    prop_assert!(mask == 0 || excess_right, "{}", kernel.name());
-                    expected_any |= mask != 0;
-                }
-                prop_assert_eq!(any, expected_any);
+                kernel.sweep(&aims, &codes.concat(), &peaks, &codes[0], &mut swept);
+                prop_assert!(swept.survivors == expected, "{}", kernel.name());
                 prop_assert_eq!(kernel.count_ones(&words), words.iter().map(|w| u64::from(w.count_ones())).sum::<u64>());
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{
     Block, LANES,
-    aims::{Aims, BLOCK_ROWS, Line, Peak, Swept, tiles},
+    aims::{Aims, BLOCK_ROWS, Line, Peak, Survivors, Swept, tiles},
 };
 
 pub(super) fn scores(probe: &[Block], rows: &[Block], scores: &mut [f32]) {
@@ -33,25 +33,26 @@ pub(super) fn dot(row: &[Line], probe: &[Line]) -> i32 {
     pairs.map(|(&r, &p)| i32::from(r) * i32::from(p.cast_signed())).sum()
 }
 
-pub(super) fn sweep(aims: &Aims, block: &[Line], peak: Peak, swept: &mut Swept) -> bool {
-    for probe in 0..aims.len() {
-        swept.limits[probe] = aims.slopes(probe).limit(peak);
-        swept.starts[probe] = -(swept.limits[probe] + aims.offsets[probe]);
-    }
-    for (first, width) in tiles(aims.len()) {
-        let codes = &aims.codes[first * aims.quads..];
-        for at in 0..width {
-            let probe = first + at;
-            let excess: [i32; BLOCK_ROWS] = std::array::from_fn(|row| {
-                let quads = 0..aims.quads;
-                let sum: i32 = quads.map(|quad| dot_quad(block, quad, row, codes[quad * width + at])).sum();
-                swept.starts[probe] + sum
-            });
-            swept.masks[probe] = (0..BLOCK_ROWS).map(|row| u32::from(excess[row] >= 0) << row).sum();
-            swept.excess[probe] = excess;
+pub(super) fn sweep(aims: &Aims, blocks: &[Line], peaks: &[Peak], swept: &mut Swept) {
+    for (index, (block, &peak)) in blocks.chunks_exact(aims.lines_a_block()).zip(peaks).enumerate() {
+        for (first, width) in tiles(aims.len()) {
+            let codes = &aims.codes[first * aims.quads..];
+            for at in 0..width {
+                let probe = first + at;
+                let dots: [i32; BLOCK_ROWS] = std::array::from_fn(|row| {
+                    let quads = 0..aims.quads;
+                    let sum: i32 =
+                        quads.map(|quad| dot_quad(block, quad, row, codes[quad * width + at])).sum();
+                    sum - aims.offsets[probe]
+                });
+                let limit = aims.slopes(probe).limit(peak);
+                let mask = (0..BLOCK_ROWS).map(|row| u32::from(dots[row] >= limit) << row).sum();
+                if mask != 0 {
+                    swept.survivors.push(Survivors { block: index, probe, mask, dots });
+                }
+            }
         }
     }
-    swept.masks[..aims.len()].iter().any(|&mask| mask != 0)
 }
 
 fn dot_quad(block: &[Line], quad: usize, row: usize, codes: u32) -> i32 {
