@@ -38,6 +38,8 @@ pub(crate) struct Config {
     pub(crate) scan_threads: usize,
     /// How references are searched.
     pub(crate) index: Index,
+    /// The file outside of the data folder that knows the audit log's head, made by `limen-index anchor`.
+    pub(crate) anchor: Option<PathBuf>,
     /// Lookups that may wait for a scan.
     pub(crate) lookup_queue: usize,
     /// Longest request body.
@@ -59,6 +61,7 @@ impl Config {
             tokens: None,
             scan_threads: 0,
             index: Index::Exhaustive,
+            anchor: None,
             lookup_queue: 1024,
             body_limit_bytes: 1 << 20,
             connection_limit: 1024,

@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::Context;
 use gallery::{
-    Gallery,
+    Gallery, Setup,
     ambient::Ambient,
     authority::Caller,
     lookup::{Concluding, Prepared},
@@ -32,7 +32,8 @@ impl Node {
     pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if config.scan_threads == 0 { cores } else { config.scan_threads };
-        let gallery = Arc::new(Gallery::open_with(&config.folder, threads, config.index, Ambient::system())?);
+        let setup = Setup { threads, index: config.index, anchor: config.anchor.clone() };
+        let gallery = Arc::new(Gallery::open(&config.folder, setup, Ambient::system())?);
         let scheduler = ScanScheduler::start(Arc::clone(&gallery), config.lookup_queue)?;
         let path = config.token_file();
         let changed = changed(&path); // looked at before it is read: a later change is seen

@@ -13,6 +13,8 @@ pub mod storage;
 
 pub mod segment;
 
+pub mod anchor;
+
 pub mod receipt;
 
 pub mod verify;

@@ -1,6 +1,7 @@
 //! The log as its writer sees it: append, and hold a receipt once the leaf is durable.
 
 use crate::{
+    anchor::Anchor,
     receipt::Receipt,
     segment::{self, Head, Leaf},
     storage::Storage,
@@ -34,7 +35,7 @@ pub enum AppendError {
     #[error("the audit log cannot be written: {0}")]
     Unwritten(String),
     /// A sync failed earlier: what is on disk is not known before a restart.
-    #[error("the audit log is poisoned by a failed sync; restart the node")]
+    #[error("the audit log is poisoned by a failed sync, of its own or of its anchor; restart the node")]
     Poisoned,
 }
 
@@ -69,10 +70,26 @@ impl Log {
     /// # Errors
     /// When the last segment cannot be read or is damaged.
     pub fn open<S: Storage>(storage: S) -> Result<Self, VerifyError> {
-        Self::open_with(storage, SEGMENT_LIMIT_BYTES)
+        Self::open_with(storage, None, SEGMENT_LIMIT_BYTES)
     }
 
-    fn open_with<S: Storage>(mut storage: S, segment_limit_bytes: u64) -> Result<Self, VerifyError> {
+    /// The same, with an anchor: the log must reach it, and from now on no leaf is acknowledged before the anchor
+    /// knows of it.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when the log does not hold what the anchor knows. Nothing is changed then.
+    pub fn open_anchored<S: Storage>(storage: S, anchor: Option<Anchor>) -> Result<Self, VerifyError> {
+        Self::open_with(storage, anchor, SEGMENT_LIMIT_BYTES)
+    }
+
+    fn open_with<S: Storage>(
+        mut storage: S,
+        anchor: Option<Anchor>,
+        segment_limit_bytes: u64,
+    ) -> Result<Self, VerifyError> {
+        if let Some(anchor) = &anchor {
+            verify::reaches(&storage, anchor.mark())?;
+        }
         let mut head = Head::default();
         let (mut length, mut cut_bytes) = (0, 0);
         match verify::segments(&storage)?.pop() {
@@ -94,6 +111,7 @@ impl Log {
         let (poisoned, failing) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let mut writer = Writer {
             storage,
+            anchor,
             head,
             length,
             segment_limit_bytes,
@@ -157,6 +175,7 @@ fn start_segment(storage: &mut impl Storage, head: &Head) -> io::Result<u64> {
 
 struct Writer<S> {
     storage: S,
+    anchor: Option<Anchor>,
     head: Head,
     /// Of the open segment: everything up to here is durable.
     length: u64,
@@ -245,13 +264,18 @@ impl<S: Storage> Writer<S> {
             }
             return Err(self.unwritten(&error));
         }
-        if self.storage.sync().is_err() {
+        let mut head = self.head.clone();
+        head.extend(leaves);
+        // If the anchor cannot follow, nobody hears of the leaves: a restart believes the log.
+        let followed =
+            |anchor: &mut Option<Anchor>| anchor.as_mut().map_or(Ok(()), |anchor| anchor.put(&head));
+        if self.storage.sync().and_then(|()| followed(&mut self.anchor)).is_err() {
             self.poisoned.store(true, Ordering::Release);
             return Err(AppendError::Poisoned);
         }
         self.failing.store(false, Ordering::Release);
         self.length += bytes.len() as u64;
-        self.head.extend(leaves);
+        self.head = head;
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.head);
         Ok(())
     }
@@ -260,8 +284,8 @@ impl<S: Storage> Writer<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::Disk;
-    use std::sync::atomic::AtomicU8;
+    use crate::{anchor::AnchorError, storage::Disk};
+    use std::{path::Path, sync::atomic::AtomicU8};
 
     fn leaf(tag: u64) -> Leaf {
         Leaf { tag, salt: [tag as u8; 32], payload: format!("event {tag}").into_bytes() }
@@ -361,7 +385,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let fault = Arc::new(AtomicU8::new(0));
         let disk = Failing(Disk::open(folder.path()).unwrap(), Arc::clone(&fault));
-        let log = Log::open_with(disk, 100).unwrap();
+        let log = Log::open_with(disk, None, 100).unwrap();
         log.append(vec![leaf(1)]).unwrap();
         fault.store(3, Ordering::SeqCst);
         assert!(matches!(log.append(vec![leaf(2)]), Err(AppendError::Unwritten(_))));
@@ -393,7 +417,7 @@ mod tests {
         let disk = || Disk::open(folder.path()).unwrap();
         let mut given = Vec::new();
         for tag in 1..=40 {
-            let log = Log::open_with(disk(), 300).unwrap();
+            let log = Log::open_with(disk(), None, 300).unwrap();
             assert_eq!(log.head().last_tag, tag - 1);
             given.push((tag, log.append(vec![leaf(tag)]).unwrap()[0]));
         }
@@ -408,6 +432,75 @@ mod tests {
         bytes[60] ^= 1;
         std::fs::write(oldest, bytes).unwrap();
         assert!(verify::verify(&disk(), |_, _| ()).is_err());
+    }
+
+    #[test]
+    fn an_older_copy_does_not_reach_the_anchor_and_a_changed_one_does_not_fit_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, copy) = (folder.path().join("anchor"), folder.path().join("copy"));
+        Anchor::create(&path, &Head::default()).unwrap();
+        assert!(matches!(Anchor::create(&path, &Head::default()), Err(AnchorError::Exists(_))));
+        let log_folder = folder.path().join("log");
+        let open =
+            |at: &Path| Log::open_with(Disk::open(at).unwrap(), Some(Anchor::open(&path).unwrap()), 300);
+        for tag in 1..=30 {
+            let log = open(&log_folder).unwrap();
+            assert!(matches!(Anchor::open(&path), Err(AnchorError::Locked(_))));
+            log.append(vec![leaf(tag)]).unwrap();
+            drop(log);
+            assert_eq!(Anchor::open(&path).unwrap().mark().size, tag);
+            if tag == 17 {
+                std::fs::create_dir(&copy).unwrap();
+                for file in std::fs::read_dir(&log_folder).unwrap().map(Result::unwrap) {
+                    std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+                }
+            }
+        }
+        let behind = open(&copy).unwrap_err();
+        assert!(matches!(behind, VerifyError::Anchor(AnchorError::Behind { log: 17, .. })), "{behind}");
+        // Another log of the same length, and one that goes on beyond the anchor.
+        let other = Log::open(Disk::open(&copy).unwrap()).unwrap();
+        (100..=112).for_each(|tag| drop(other.append(vec![leaf(tag)]).unwrap()));
+        drop(other);
+        let unlike = open(&copy).unwrap_err();
+        assert!(matches!(unlike, VerifyError::Anchor(AnchorError::Other(30))), "{unlike}");
+        let alone = Log::open_with(Disk::open(&log_folder).unwrap(), None, 300).unwrap();
+        (31..=60).for_each(|tag| drop(alone.append(vec![leaf(tag)]).unwrap()));
+        drop(alone);
+        assert_eq!(open(&log_folder).unwrap().head().tree.size(), 60);
+    }
+
+    #[test]
+    fn a_log_that_lost_synced_bytes_is_refused_by_its_anchor_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, log_folder) = (folder.path().join("anchor"), folder.path().join("log"));
+        Anchor::create(&path, &Head::default()).unwrap();
+        let open =
+            || Log::open_anchored(Disk::open(&log_folder).unwrap(), Some(Anchor::open(&path).unwrap()));
+        open().unwrap().append(vec![leaf(1), leaf(2)]).unwrap();
+        let file = log_folder.join(segment::name(0));
+        let whole = std::fs::read(&file).unwrap();
+        for bit in (8 * 40..8 * whole.len()).step_by(131) {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&file, &bytes).unwrap();
+            assert!(open().is_err(), "bit {bit}");
+            assert_eq!(std::fs::read(&file).unwrap(), bytes);
+        }
+        std::fs::write(&file, &whole).unwrap();
+        open().unwrap();
+        // Either mark may be torn; the other is then what is known.
+        let anchor = std::fs::read(&path).unwrap();
+        for slot in [0, 4096] {
+            let mut bytes = anchor.clone();
+            bytes[slot + 20] ^= 1;
+            std::fs::write(&path, &bytes).unwrap();
+            open().unwrap();
+        }
+        std::fs::write(&path, vec![0; anchor.len()]).unwrap();
+        assert!(matches!(Anchor::open(&path), Err(AnchorError::Damaged(_))));
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(Anchor::open(&path), Err(AnchorError::Missing(_))));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Reads a whole log from its beginning and checks every byte of it.
 
 use crate::{
+    anchor::{AnchorError, Mark},
     receipt::Receipt,
     segment::{self, Damage, Head, Leaf},
     storage::Storage,
@@ -27,6 +28,9 @@ pub enum VerifyError {
         /// The file.
         name: String,
     },
+    /// The log does not reach its anchor.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
 }
 
 /// The names of the segments, oldest first.
@@ -81,4 +85,22 @@ pub fn receipts(storage: &impl Storage, oldest: u64) -> Result<Vec<(u64, Receipt
         }
     }
     Ok(receipts)
+}
+
+/// Does the log hold all that its anchor knows? Reads one segment.
+///
+/// # Errors
+/// When it does not, or a segment cannot be read or is damaged.
+pub fn reaches(storage: &impl Storage, anchor: Mark) -> Result<(), VerifyError> {
+    let names = segments(storage)?;
+    let holds = |name: &&String| segment::first_leaf(name).is_some_and(|first| first <= anchor.size);
+    let segment = names.iter().rev().find(holds).map(|name| read(storage, name)).transpose()?;
+    let (mut head, leaves) =
+        segment.map_or_else(Default::default, |segment| (segment.begins, segment.leaves));
+    let known = anchor.size.saturating_sub(head.tree.size());
+    head.extend(&leaves[..leaves.len().min(known as usize)]);
+    if head.tree.size() < anchor.size {
+        return Err(AnchorError::Behind { anchor, log: head.tree.size() }.into());
+    }
+    if Mark::from(&head) == anchor { Ok(()) } else { Err(AnchorError::Other(anchor.size).into()) }
 }

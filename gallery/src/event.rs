@@ -7,7 +7,7 @@ use crate::{
     law::{Category, OwnReference},
     timestamp::Timestamp,
 };
-use audit::hash::Hash;
+use audit::{anchor::Mark, hash::Hash, segment::Head};
 use matcher::template::ModelId;
 use serde::{Deserialize, Serialize};
 
@@ -110,6 +110,11 @@ pub enum What {
         /// Its name.
         name: String,
     },
+    /// The log was anchored outside of the data folder.
+    Anchor {
+        /// What an anchor that was replaced had known, if one was; `null` if it could not be read.
+        replaced: Option<Option<KnownLog>>,
+    },
     /// A permit was refused.
     Refused {
         /// What for.
@@ -123,6 +128,29 @@ pub enum What {
         /// Why.
         why: String,
     },
+}
+
+/// A log as far as somebody knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownLog {
+    /// Number of leaves.
+    pub leaves: u64,
+    /// The last event of the record among them.
+    pub last_event: u64,
+    /// The Merkle root over them.
+    pub root: String,
+}
+
+impl From<Mark> for KnownLog {
+    fn from(mark: Mark) -> Self {
+        Self { leaves: mark.size, last_event: mark.last_tag, root: mark.root.to_string() }
+    }
+}
+
+impl From<&Head> for KnownLog {
+    fn from(head: &Head) -> Self {
+        Mark::from(head).into()
+    }
 }
 
 /// What came onto the record with one subject.

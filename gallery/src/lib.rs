@@ -40,6 +40,8 @@ pub mod open;
 
 pub mod status;
 
+pub mod anchor;
+
 pub mod expire;
 
 mod scan;
@@ -68,6 +70,7 @@ mod laws;
 pub use audit::receipt::Receipt;
 pub use gallery::Gallery;
 pub use generation::Index;
+pub use open::Setup;
 
 /// SHA-256 of a request's head and body, by which a repeated request is known.
 pub fn request_hash(head: &[u8], body: &[u8]) -> [u8; 32] {

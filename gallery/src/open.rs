@@ -12,6 +12,7 @@ use crate::{
     },
 };
 use audit::{
+    anchor::{Anchor, AnchorError},
     log::Log,
     storage::{Disk, Storage},
     verify::VerifyError,
@@ -48,11 +49,35 @@ pub enum OpenError {
     /// Record and log cannot be used together.
     #[error(transparent)]
     Recover(#[from] RecoverError),
+    /// The anchor cannot be used.
+    #[error(transparent)]
+    Anchor(#[from] AnchorError),
+}
+
+/// How a gallery is opened.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Threads that a scan may use.
+    pub threads: usize,
+    /// How references are searched.
+    pub index: Index,
+    /// A file outside of the data folder that knows the audit log's head. No answer is given before it does.
+    pub anchor: Option<PathBuf>,
+}
+
+impl Setup {
+    /// An exhaustive search on so many threads, without an anchor.
+    pub fn with_threads(threads: usize) -> Self {
+        Self { threads, index: Index::Exhaustive, anchor: None }
+    }
 }
 
 impl From<VerifyError> for OpenError {
     fn from(error: VerifyError) -> Self {
-        Self::Recover(error.into())
+        match error {
+            VerifyError::Anchor(error) => Self::Anchor(error),
+            error => Self::Recover(error.into()),
+        }
     }
 }
 
@@ -75,45 +100,33 @@ impl Gallery {
         Ok(())
     }
 
-    /// Opens a data folder: brings store and log together, and makes what is searched. `threads` is the
-    /// number of threads that a scan may use.
+    /// Opens a data folder: brings store and log together, and makes what is searched.
     ///
     /// # Errors
-    /// When the folder is not there, in use, or damaged, or store and log contradict each other.
-    pub fn open(folder: &Path, threads: usize, ambient: Ambient) -> Result<Self, OpenError> {
-        Self::open_on(folder, threads, Index::Exhaustive, ambient, |disk| disk)
-    }
-
-    /// The same, searched as the administrator asks for.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
-    pub fn open_with(
-        folder: &Path,
-        threads: usize,
-        index: Index,
-        ambient: Ambient,
-    ) -> Result<Self, OpenError> {
-        Self::open_on(folder, threads, index, ambient, |disk| disk)
+    /// When the folder is not there, in use, or damaged, or store, log and anchor contradict each other.
+    pub fn open(folder: &Path, setup: Setup, ambient: Ambient) -> Result<Self, OpenError> {
+        Self::open_on(folder, setup, ambient, |disk| disk)
     }
 
     /// The same, with the log on another storage over its folder.
     pub(crate) fn open_on<S: Storage>(
         folder: &Path,
-        threads: usize,
-        index: Index,
+        setup: Setup,
         ambient: Ambient,
         storage: impl FnOnce(Disk) -> S,
     ) -> Result<Self, OpenError> {
+        let Setup { threads, index, anchor } = setup;
         let (database, log_folder) = (folder.join(record::FILE_NAME), folder.join(LOG_FOLDER));
         if !database.is_file() || !log_folder.is_dir() {
             return Err(OpenError::Missing(folder.to_owned()));
         }
         let lock = lock(folder)?;
+        // The log first: where it does not reach its anchor, nothing is changed.
+        let anchor = anchor.as_deref().map(Anchor::open).transpose()?;
+        let log = Arc::new(Log::open_anchored(storage(Disk::open(&log_folder)?), anchor)?);
         let mut connection = record::open_for_writing(&database, false)?;
         recover::settle_store(&connection)?; // before the log is compared with it
         let generation = recover::next_generation(&mut connection)?;
-        let log = Arc::new(Log::open(storage(Disk::open(&log_folder)?))?);
         recover::reconcile(&mut connection, &log, &log_folder)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)

@@ -16,6 +16,7 @@ pub(crate) struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Init(commands::init::Init),
+    Anchor(commands::anchor::Anchor),
     Model(commands::model::Model),
     Watchlist(commands::watchlist::Watchlist),
     Enrol(commands::enrol::Enrol),
@@ -28,6 +29,7 @@ enum Command {
 pub(crate) fn run() -> Result<(), Failure> {
     match Cli::parse().command {
         Command::Init(command) => command.run(),
+        Command::Anchor(command) => command.run(),
         Command::Model(command) => command.run(),
         Command::Watchlist(command) => command.run(),
         Command::Enrol(command) => command.run(),

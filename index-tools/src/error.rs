@@ -1,6 +1,7 @@
 //! Why a command failed: what, what to do, and the exit code.
 
 use gallery::{
+    anchor::{AnchorError, AnchoringError},
     enrol::EnrolError,
     expire::ExpireError,
     export::ExportError,
@@ -43,6 +44,9 @@ pub(crate) enum Failure {
     /// The folder is not what was written.
     #[error(transparent)]
     Check(#[from] RecoverError),
+    /// No anchor was made.
+    #[error(transparent)]
+    Anchor(#[from] AnchoringError),
     /// Nothing was made.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -72,6 +76,15 @@ impl Failure {
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Open(OpenError::Locked) => Some("stop the server that has it open, or the other command"),
+            Self::Open(OpenError::Anchor(AnchorError::Behind { .. } | AnchorError::Other(_))) => Some(
+                "put back the newest data folder; if what is lost is lost, `limen-index anchor --replace`",
+            ),
+            Self::Open(OpenError::Anchor(AnchorError::Missing(_))) => {
+                Some("is its disk there? `limen-index anchor` makes one")
+            }
+            Self::Anchor(AnchoringError::Anchor(AnchorError::Exists(_))) => {
+                Some("leave it out to use it; --replace gives up what it knows")
+            }
             Self::Open(OpenError::Recover(
                 RecoverError::StoreBehind { .. } | RecoverError::LogBehind { .. },
             )) => Some("put back store and log of the same moment; do not delete either"),
@@ -89,10 +102,14 @@ impl Failure {
             | Self::Matrix { .. }
             | Self::Publish(_)
             | Self::Token(_)
-            | Self::Open(OpenError::Missing(_) | OpenError::Exists(_)) => 2,
+            | Self::Anchor(AnchoringError::Anchor(AnchorError::Exists(_)))
+            | Self::Open(
+                OpenError::Missing(_) | OpenError::Exists(_) | OpenError::Anchor(AnchorError::Missing(_)),
+            ) => 2,
             Self::Open(OpenError::Locked) => 3,
             Self::Rows(_) => 4,
             Self::Open(_)
+            | Self::Anchor(_)
             | Self::Check(_)
             | Self::Enrol(_)
             | Self::Expire(_)

@@ -3,7 +3,7 @@
 use crate::error::Failure;
 use clap::Args;
 use gallery::{
-    Gallery,
+    Gallery, Setup,
     ambient::Ambient,
     authority::Caller,
     inspect,
@@ -18,13 +18,26 @@ pub(crate) struct Place {
     /// Data folder.
     #[arg(long, env = "LIMEN_FOLDER", default_value = "limen-data")]
     pub(crate) folder: PathBuf,
+    /// Anchor of the data folder, if it has one.
+    #[arg(long, env = "LIMEN_ANCHOR")]
+    pub(crate) anchor: Option<PathBuf>,
 }
 
 impl Place {
     /// Opens it; refused while a server has it open.
     pub(crate) fn open(&self) -> Result<Gallery, Failure> {
+        self.open_with(self.anchor.clone())
+    }
+
+    /// The same, whatever its anchor says.
+    pub(crate) fn open_without_anchor(&self) -> Result<Gallery, Failure> {
+        self.open_with(None)
+    }
+
+    fn open_with(&self, anchor: Option<PathBuf>) -> Result<Gallery, Failure> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(Gallery::open(&self.folder, cores, Ambient::system())?)
+        let setup = Setup { anchor, ..Setup::with_threads(cores) };
+        Ok(Gallery::open(&self.folder, setup, Ambient::system())?)
     }
 }
 

@@ -2,7 +2,7 @@
 //! the record agree.
 
 use gallery::{
-    Gallery,
+    Gallery, Setup,
     ambient::Ambient,
     event::{Event, What},
 };
@@ -12,6 +12,7 @@ use rand_chacha::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -97,13 +98,16 @@ fn repeat_unanswered(server: &Server, site: &Site, known: &mut Known, numbers: s
 #[test]
 fn a_hundred_kills_lose_nothing_acknowledged_and_revive_nothing_retired() {
     const KILLS: u64 = 100;
-    let site = Site::found();
+    let (site, away) = (Site::found(), tempfile::tempdir().unwrap());
+    let anchor = away.path().join("anchor");
+    let anchor = anchor.to_str().unwrap();
+    index(site.folder.path(), &["anchor", "--anchor", anchor]);
     let mut chance = ChaCha8Rng::seed_from_u64(9);
     let next = AtomicU64::new(1);
     let known = Mutex::new(Known::default());
     let mut begun = 1;
     for kill in 0..=KILLS {
-        let mut server = site.serve();
+        let mut server = Server::start(site.folder.path(), &[("LIMEN_SERVE_ANCHOR", anchor)]);
         {
             let mut known = known.lock().unwrap();
             let now = next.load(Ordering::Relaxed);
@@ -134,15 +138,16 @@ fn a_hundred_kills_lose_nothing_acknowledged_and_revive_nothing_retired() {
     }
     let known = known.into_inner().unwrap();
     assert!(known.enrolled.len() > 500 && known.retired.len() > 100, "too little was done between the kills");
-    record_and_log_agree(&site, &known);
+    record_and_log_agree(&site, Path::new(anchor), &known);
 }
 
 fn kill_nine(id: u32) {
     assert!(std::process::Command::new("kill").args(["-9", &id.to_string()]).status().unwrap().success());
 }
 
-fn record_and_log_agree(site: &Site, known: &Known) {
-    let gallery = Gallery::open(site.folder.path(), 1, Ambient::system()).unwrap();
+fn record_and_log_agree(site: &Site, anchor: &Path, known: &Known) {
+    let setup = Setup { anchor: Some(anchor.to_owned()), ..Setup::with_threads(1) };
+    let gallery = Gallery::open(site.folder.path(), setup, Ambient::system()).unwrap();
     gallery.check().unwrap();
     let status = gallery.status().unwrap();
     assert_eq!(

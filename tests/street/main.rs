@@ -1,6 +1,7 @@
 //! Street tests: one file a verb or a law.
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has failed")]
 
+mod anchor;
 mod bad_input;
 mod crash;
 mod enrol;

@@ -3,7 +3,7 @@
 use super::{DemoArgs, cast::Cast};
 use crate::{config::Config, node::Node};
 use gallery::{
-    Gallery,
+    Gallery, Setup,
     ambient::Ambient,
     authority::{Caller, Grant, Reach, VerbName},
     enrol_batch::{self, BulkRow, RowOutcome},
@@ -43,7 +43,7 @@ impl Stage {
         let path = folder.path();
         Gallery::create(path)?;
         let ambient = Ambient::system();
-        let lists = furnish(&Gallery::open(path, 1, ambient.clone())?, cast)?;
+        let lists = furnish(&Gallery::open(path, Setup::with_threads(1), ambient.clone())?, cast)?;
         let tokens = hand_out(path, &ambient, &lists)?;
         let node = Arc::new(Node::open(&Config { listen: args.listen, ..Config::of_folder(path) })?);
         let began = Instant::now();

@@ -114,7 +114,7 @@ fn without_the_log_nothing_is_answered_and_what_waits_for_it_is_taken_by_itself(
     drop(gallery);
     let full = Arc::new(AtomicBool::new(false));
     let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
-    let gallery = Gallery::open_on(folder.path(), 1, crate::Index::Exhaustive, ambient, |disk| {
+    let gallery = Gallery::open_on(folder.path(), Setup::with_threads(1), ambient, |disk| {
         Full(disk, Arc::clone(&full))
     })
     .unwrap();

@@ -16,7 +16,7 @@ use crate::{
     idempotency::{Idempotency, IdempotencyKey},
     law::{Category, HandlingCode, LegalBasis, Purpose},
     lookup::{self, LookupError, LookupRequest, Preparation},
-    open::OpenError,
+    open::{OpenError, Setup},
     publish,
     subject::{NewEncounter, NewSubject, RawFeatures},
     timestamp::Timestamp,
@@ -62,7 +62,11 @@ pub(super) fn utopia() -> Caller {
 }
 
 pub(super) fn open(folder: &Path, clock: &Arc<Hand>) -> Result<Gallery, OpenError> {
-    Gallery::open(folder, 1, Ambient { clock: Arc::clone(clock) as _, ..Ambient::system() })
+    Gallery::open(
+        folder,
+        Setup::with_threads(1),
+        Ambient { clock: Arc::clone(clock) as _, ..Ambient::system() },
+    )
 }
 
 pub(super) fn policy(name: &str) -> Policy {
@@ -101,7 +105,8 @@ impl House {
         let Self { gallery, clock, list, folder } = self;
         drop(gallery);
         let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
-        let gallery = Gallery::open_with(folder.path(), 2, index, ambient).unwrap();
+        let gallery =
+            Gallery::open(folder.path(), Setup { index, ..Setup::with_threads(2) }, ambient).unwrap();
         Self { gallery, clock, list, folder }
     }
 

@@ -1,6 +1,7 @@
 //! One command, one file.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what these are for")]
 
+pub(crate) mod anchor;
 pub(crate) mod enrol;
 pub(crate) mod export;
 pub(crate) mod init;
