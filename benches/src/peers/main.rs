@@ -154,11 +154,9 @@ fn finish(args: &Args, setting: &Setting, machine: &Machine, mut entries: Vec<En
     }
     println!("\n{}", table::table(&entries, &args.threads));
     if let Some(file) = &args.plot {
-        let title = format!(
-            "{count} references × {dimension}, {} people, threshold {:.3}",
-            setting.name,
-            setting.threshold.value()
-        );
+        let people = if setting.name == "real" { "people fitted to real templates" } else { &setting.name };
+        let title =
+            format!("{count} references × {dimension}, {people}, threshold {:.3}", setting.threshold.value());
         let most = args.threads.iter().copied().max().unwrap_or(1);
         std::fs::write(file, plot::plot(&title, &entries, most))?;
     }
