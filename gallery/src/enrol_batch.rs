@@ -152,9 +152,7 @@ impl Batch<'_> {
             if read::is_retired(change.connection, owner, &row.subject)? {
                 return Ok(RowOutcome::Refused(RowError::Retired));
             }
-            let (subject, key) = change.insert_subject(owner, &row.subject)?;
-            change.insert_entry(key, &watchlist, row.category)?;
-            return self.put_encounter((subject, key), row, template);
+            return self.put_first(row, template, &watchlist);
         };
         let found = change.find_subject(owner, subject)?;
         let (key, ..) = found.ok_or_else(|| StoreError::Damaged("a subject has vanished".to_owned()))?;
@@ -192,6 +190,22 @@ impl Batch<'_> {
         features: &[f32],
     ) {
         self.root.push(record_digest(&self.change.salt, subject, encounter, Some(entry), features));
+    }
+
+    fn put_first(
+        &mut self,
+        row: BulkRow,
+        template: Template,
+        watchlist: &Watchlist,
+    ) -> Result<RowOutcome, StoreError> {
+        let BulkRow { subject, encounter, watchlist: list, category, features } = row;
+        let sample = RawFeatures { model: template.model().clone(), features };
+        let new = NewEncounter { reference: Some(encounter), captured_at: None, sample };
+        let owner = &self.permit.actor().nation;
+        let (subject, id, key) = self.change.insert_first(owner, &subject, (watchlist, category), &new)?;
+        self.witness(subject, id, (list, category), &new.sample.features);
+        self.deltas.push(Delta::Reference { key, subject, template, lists: vec![list] });
+        Ok(RowOutcome::Enrolled)
     }
 
     fn put_encounter(

@@ -3,7 +3,7 @@
 use crate::error::Failure;
 use clap::Args;
 use gallery::{
-    Gallery, Setup,
+    Gallery, Index, Setup,
     ambient::Ambient,
     authority::Caller,
     inspect,
@@ -24,20 +24,24 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Opens it; refused while a server has it open.
+    /// Opens it to read and change the record; refused while a server has it open.
     pub(crate) fn open(&self) -> Result<Gallery, Failure> {
-        self.open_with(self.anchor.clone())
+        self.open_with(Index::Unsearched, self.anchor.clone())
     }
 
-    /// The same, whatever its anchor says.
+    /// The same, with all that a server keeps to be searched.
+    pub(crate) fn open_to_search(&self) -> Result<Gallery, Failure> {
+        self.open_with(Index::Exhaustive, self.anchor.clone())
+    }
+
+    /// The same as [`Self::open`], whatever the anchor says.
     pub(crate) fn open_without_anchor(&self) -> Result<Gallery, Failure> {
-        self.open_with(None)
+        self.open_with(Index::Unsearched, None)
     }
 
-    fn open_with(&self, anchor: Option<PathBuf>) -> Result<Gallery, Failure> {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let setup = Setup { anchor, ..Setup::with_threads(cores) };
-        Ok(Gallery::open(&self.folder, setup, Ambient::system())?)
+    fn open_with(&self, index: Index, anchor: Option<PathBuf>) -> Result<Gallery, Failure> {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Ok(Gallery::open(&self.folder, Setup { threads, index, anchor }, Ambient::system())?)
     }
 }
 

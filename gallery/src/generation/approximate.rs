@@ -77,7 +77,7 @@ impl Snapshot {
         go_on: impl Fn() -> bool,
     ) -> Result<Option<Arc<Approximate>>, Unreadable> {
         let coding = &self.codings[model];
-        if self.site.index == Index::Exhaustive {
+        if self.site.index != Index::Hnsw {
             return Ok(None);
         }
         let mut graph = Graph::new(coding.plan.dimension(), Breadth::default());

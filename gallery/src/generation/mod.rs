@@ -52,6 +52,10 @@ pub enum Index {
     /// Those that a graph of neighbours leads to, once there is one. It may miss some; what was asked of it says
     /// so, and is never `no_hit`.
     Hnsw,
+    /// None of them, for tools that only change or read the record: nothing is kept to be searched, and a lookup
+    /// is inconclusive where the store counts anybody.
+    #[serde(skip)]
+    Unsearched,
 }
 
 /// Where and with what references are coded.
@@ -108,7 +112,10 @@ impl Snapshot {
     }
 
     /// Takes changes in, in their order.
-    pub(crate) fn apply(&mut self, deltas: Vec<Delta>) {
+    pub(crate) fn apply(&mut self, mut deltas: Vec<Delta>) {
+        if self.site.index == Index::Unsearched {
+            deltas.retain(|delta| matches!(delta, Delta::Model(_) | Delta::Watchlist(_)));
+        }
         let mut arriving: HashMap<ModelId, Arriving> = HashMap::new();
         for delta in deltas {
             match delta {

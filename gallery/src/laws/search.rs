@@ -275,6 +275,22 @@ fn a_reference_that_cannot_be_read_back_makes_the_answer_inconclusive() {
 }
 
 #[test]
+fn a_gallery_that_is_not_searched_takes_changes_and_never_says_that_there_is_nobody() {
+    let house = House::build();
+    house.enrol("before", somebody(1)).unwrap();
+    let house = house.searched_by(crate::Index::Unsearched);
+    let subject = house.enrol("after", somebody(2)).unwrap();
+    for n in 1..4 {
+        let answer = house.look(somebody(n));
+        assert_eq!((answer.decision, answer.certificate.expected), (Decision::Inconclusive, 2));
+    }
+    retire::retire(&house.gallery, &utopia(), subject, None).unwrap();
+    let house = house.reopen();
+    assert_eq!(house.look(somebody(1)).decision, Decision::Hit);
+    assert_eq!(house.look(somebody(2)).certificate.expected, 1);
+}
+
+#[test]
 fn an_approximate_index_finds_candidates_and_never_says_that_there_are_none() {
     let house = House::build();
     let twice = |n: u32| {

@@ -132,18 +132,39 @@ impl Change<'_> {
         watchlist: &Watchlist,
         category: Category,
     ) -> Result<(), StoreError> {
+        self.recount(subject, |change| change.put_entry(subject, watchlist, category))
+    }
+
+    fn put_entry(
+        &self,
+        subject: SubjectKey,
+        watchlist: &Watchlist,
+        category: Category,
+    ) -> Result<(), StoreError> {
         let until = self.now.plus_days(watchlist.policy.retention_days);
-        self.recount(subject, |change| {
-            let sql = "INSERT INTO entry (subject, watchlist, category, listed_at, retain_until, state) \
-                       SELECT ?1, key, ?3, ?4, ?5, 0 FROM watchlist WHERE id = ?2";
-            let (listed, until) = (change.now.unix_ms(), until.unix_ms());
-            let values = params![subject.0, watchlist.id.bytes(), category.as_str(), listed, until];
-            let inserted = change.connection.prepare_cached(sql)?.execute(values)?;
-            if inserted == 1 { Ok(()) } else { Err(codec::damaged("a watchlist")) }
-        })
+        // One row of values, here and below: for a SELECT, SQLite would keep what each statement has to undo.
+        let sql = "INSERT INTO entry (subject, watchlist, category, listed_at, retain_until, state) \
+                   VALUES (?1, (SELECT key FROM watchlist WHERE id = ?2), ?3, ?4, ?5, 0)";
+        let (listed, until) = (self.now.unix_ms(), until.unix_ms());
+        let values = params![subject.0, watchlist.id.bytes(), category.as_str(), listed, until];
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        Ok(())
     }
 
     pub(crate) fn insert_encounter(
+        &self,
+        subject: (SubjectId, SubjectKey),
+        new: &NewEncounter,
+    ) -> Result<(EncounterId, EncounterKey), StoreError> {
+        let mut put = None;
+        self.recount(subject.1, |change| {
+            put = Some(change.put_encounter(subject, new)?);
+            Ok(())
+        })?;
+        put.ok_or_else(|| codec::damaged("an encounter"))
+    }
+
+    fn put_encounter(
         &self,
         (subject, key): (SubjectId, SubjectKey),
         new: &NewEncounter,
@@ -152,22 +173,37 @@ impl Change<'_> {
         let RawFeatures { model, features } = &new.sample;
         let features = codec::features_to_bytes(features);
         let checksum = encounter_checksum(id, subject, model.as_str(), &features);
-        self.recount(key, |change| {
-            let sql = "INSERT INTO encounter (id, subject, reference, model, captured_at, enrolled_at, checksum, \
-                       features) SELECT ?1, ?2, ?3, key, ?5, ?6, ?7, ?8 FROM model WHERE name = ?4";
-            let inserted = change.connection.prepare_cached(sql)?.execute(params![
-                id.bytes(),
-                key.0,
-                new.reference.as_ref().map(OwnReference::as_str),
-                model.as_str(),
-                new.captured_at.map(Timestamp::unix_ms),
-                change.now.unix_ms(),
-                checksum,
-                features,
-            ])?;
-            if inserted == 1 { Ok(()) } else { Err(codec::damaged("a model profile")) }
-        })?;
+        let sql = "INSERT INTO encounter (id, subject, reference, model, captured_at, enrolled_at, checksum, \
+                   features) VALUES (?1, ?2, ?3, (SELECT key FROM model WHERE name = ?4), ?5, ?6, ?7, ?8)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            id.bytes(),
+            key.0,
+            new.reference.as_ref().map(OwnReference::as_str),
+            model.as_str(),
+            new.captured_at.map(Timestamp::unix_ms),
+            self.now.unix_ms(),
+            checksum,
+            features,
+        ])?;
         Ok((id, EncounterKey(self.connection.last_insert_rowid())))
+    }
+
+    /// A new subject with one entry and one encounter, of the watchlist's model: one active reference more, without
+    /// counting.
+    pub(crate) fn insert_first(
+        &self,
+        owner: &Nation,
+        reference: &OwnReference,
+        (watchlist, category): (&Watchlist, Category),
+        new: &NewEncounter,
+    ) -> Result<(SubjectId, EncounterId, EncounterKey), StoreError> {
+        assert_eq!(watchlist.policy.model, new.sample.model, "a template of another model");
+        let (id, key) = self.insert_subject(owner, reference)?;
+        self.put_entry(key, watchlist, category)?;
+        let (encounter, encounter_key) = self.put_encounter((id, key), new)?;
+        let sql = "UPDATE watchlist SET active = active + 1 WHERE id = ?1";
+        self.connection.prepare_cached(sql)?.execute([watchlist.id.bytes()])?;
+        Ok((id, encounter, encounter_key))
     }
 
     /// The encounter under its own reference, if the subject has it.

@@ -9,7 +9,7 @@ pub mod recover;
 pub(crate) mod writer;
 
 use audit::log::AppendError;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use std::{
     path::{Path, PathBuf},
     sync::{Condvar, Mutex, PoisonError},
@@ -159,10 +159,17 @@ pub(crate) fn open_for_writing(path: &Path, create: bool) -> Result<Connection, 
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(128);
+    // Otherwise a statement that a partial index may serve is planned anew each time it is bound.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Before the first table: a template of 512 f32 and its row fill an eighth of a page.
     connection.pragma_update(None, "page_size", 16_384)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // In pages: a bulk enrolment copies each of its pages into the main file once, not at every commit.
+    connection.pragma_update(None, "wal_autocheckpoint", 4096)?;
+    // What a savepoint may have to undo stands in memory, and a large transaction is written when it is whole.
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.pragma_update(None, "cache_size", -65_536)?; // KiB
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
     let first = refinery::Migration::unapplied("V1__first", include_str!("migrations/V1__first.sql"))

@@ -2,7 +2,7 @@
 
 use super::{StoreError, WriteError, answer, read};
 use crate::{
-    generation::{Delta, Site, Snapshot},
+    generation::{Delta, Index, Site, Snapshot},
     id::{GenerationId, RecordSequence},
 };
 use audit::{
@@ -116,6 +116,9 @@ pub(crate) fn load(
         expected,
         next_expiry: read::next_expiry(connection)?,
     };
+    if snapshot.site.index == Index::Unsearched {
+        return Ok(snapshot);
+    }
     const AT_ONCE: usize = 4096;
     let mut deltas = Vec::with_capacity(AT_ONCE);
     read::each_reference(connection, |stored| {

@@ -16,15 +16,16 @@ use gallery::{
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     collections::{HashMap, HashSet},
-    path::{Path, PathBuf},
+    path::PathBuf,
+    sync::mpsc::sync_channel,
 };
 
 /// Rows that are durable together.
-const BATCH: usize = 1000;
+const BATCH: usize = 4096;
 
 /// Enrol many references: a matrix of features, and a list that says who is in each row.
 ///
-/// Rows are durable in batches of 1000, each one event of the audit log. Rows that are on record already are
+/// Rows are durable in batches of 4096, each one event of the audit log. Rows that are on record already are
 /// passed over, so an interrupted command is resumed by repeating it.
 #[derive(Args)]
 pub(crate) struct Enrol {
@@ -120,20 +121,34 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Reads batches on a thread of their own while others are enrolled.
     fn rows(&mut self, matrix: Matrix, tally: &mut Tally) -> Result<(), Failure> {
-        let path: &Path = &self.command.features;
-        let mut batch = Vec::with_capacity(BATCH);
-        for (features, line) in matrix.zip(rows::read(&self.command.rows)?) {
-            let features = features.map_err(|error| Failure::file(path, error))?;
-            match self.row(line, features) {
-                Ok(row) => batch.push(row),
-                Err((line, error)) => self.bad(tally, line, &error)?,
+        let (features, rows) = (&self.command.features, &self.command.rows);
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(1);
+            let reader = scope.spawn(move || {
+                let mut both = matrix.zip(rows::read(rows)?);
+                loop {
+                    let batch: Vec<_> = both.by_ref().take(BATCH).collect();
+                    // Nobody takes it any more when a row was refused.
+                    if batch.is_empty() || sender.send(batch).is_err() {
+                        return Ok(());
+                    }
+                }
+            });
+            for read in receiver {
+                let mut batch = Vec::with_capacity(BATCH);
+                for (features_read, line) in read {
+                    let features_read = features_read.map_err(|error| Failure::file(features, error))?;
+                    match self.row(line, features_read) {
+                        Ok(row) => batch.push(row),
+                        Err((line, error)) => self.bad(tally, line, &error)?,
+                    }
+                }
+                self.put(batch, tally)?;
             }
-            if batch.len() == BATCH {
-                self.put(std::mem::take(&mut batch), tally)?;
-            }
-        }
-        self.put(batch, tally)
+            reader.join().expect("reading does not panic")
+        })
     }
 
     fn row(&mut self, (line, row): Line, features: Vec<f32>) -> Result<(u64, BulkRow), (u64, String)> {

@@ -18,7 +18,7 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let gallery = self.place.open()?;
+        let gallery = self.place.open_to_search()?;
         let status = gallery.status()?;
         if self.check {
             gallery.check()?;
