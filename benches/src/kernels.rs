@@ -8,7 +8,7 @@ fn main() {
 }
 
 /// Blocks in a bench: 100 thousand rows.
-const BLOCKS: usize = 128;
+const BLOCKS: usize = 3125;
 /// Blocks in one run.
 const RUN: usize = 64;
 
@@ -43,7 +43,7 @@ fn sweep(bencher: Bencher<'_, '_>, kernel: Kernel, lead: usize, probes: usize) {
     bencher.counter(ItemsCount::new(BLOCKS * 32 * lead * probes)).bench_local(|| {
         let mut runs = blocks.chunks(lead / 2 * RUN).peekable();
         while let Some(run) = runs.next() {
-            let next = runs.peek().map_or(&[][..], |next| &next[..lead / 2]);
+            let next = runs.peek().map_or(&[][..], |next| &next[..next.len().min(lead)]);
             let peaks = &[Peak { error: 0.01, tail: 0.3 }; RUN][..run.len() / (lead / 2)];
             kernel.sweep(&aims, run, peaks, next, &mut swept);
             black_box(&swept);

@@ -11,7 +11,7 @@ use crate::{
     candidate::Hit,
     coded::{Coded, WINDOW_ROWS},
     filter::{SlotFilter, ones},
-    kernel::{Aims, BLOCK_ROWS, Block, Kernel, Slopes, Survivors, Swept},
+    kernel::{Aims, BLOCK_ROWS, BLOCKS_AHEAD, Block, Kernel, Slopes, Survivors, Swept},
     plan::Plan,
     rows::{ExactRows, Slot},
     score::{Score, Threshold},
@@ -286,7 +286,7 @@ impl<'a> Task<'a> {
                 }
             }
             let run = first..end.min(first + count);
-            let (codes, next) = (coded.blocks(run.clone()), coded.blocks(run.end..run.end + 1));
+            let (codes, next) = (coded.blocks(run.clone()), coded.blocks(run.end..run.end + BLOCKS_AHEAD));
             self.pass.kernel.sweep(&aims, codes, coded.peaks(run), next, &mut swept);
             for survivors in &swept.survivors {
                 self.walk(dense[survivors.probe], aims.slopes(survivors.probe), first, survivors);

@@ -7,6 +7,11 @@ pub(super) const LIMIT_CLAMP: f32 = (1 << 30) as f32;
 /// Probes are padded to this many: limits are computed a register at a time, and AMX takes so many at once.
 pub(super) const AIMS_PADDING: usize = 32;
 
+/// So many blocks ahead, lines are fetched into cache, by kernels that do.
+pub const BLOCKS_AHEAD: usize = 2;
+/// Quads that a tile of AMX has room for.
+pub(super) const MOST_QUADS: usize = 16;
+
 /// Probes and rows have codes for a multiple of so many quads.
 pub const QUADS_A_ROUND: usize = 4;
 
@@ -147,9 +152,9 @@ impl Aims {
         self.quads * 2
     }
 
-    /// Steps in which AMX goes through the quads: as few as there can be equal ones of at most 16.
+    /// Steps in which AMX goes through the quads: as few as there can be equal ones that fit a tile.
     pub(super) fn steps(&self) -> usize {
-        (self.quads.div_ceil(16)..=self.quads)
+        (self.quads.div_ceil(MOST_QUADS)..=self.quads)
             .find(|&steps| self.quads.is_multiple_of(steps))
             .expect("one quad a step")
     }

@@ -6,7 +6,7 @@
 //! Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18.
 
 use super::{
-    aims::{AIMS_PADDING as PROBES, Aims, BLOCK_ROWS, Line, Peak, Swept},
+    aims::{AIMS_PADDING as PROBES, Aims, BLOCK_ROWS, BLOCKS_AHEAD, Line, MOST_QUADS, Peak, Swept},
     avx512,
 };
 use std::{
@@ -52,10 +52,6 @@ fn ask_linux() -> bool {
 const LEAST_PROBES: usize = 4;
 /// Probes that are compared together, before it is asked which of them has survivors.
 const TOGETHER: usize = 8;
-/// So many blocks ahead, lines are fetched into cache.
-const BLOCKS_AHEAD: usize = 2;
-/// Quads that a tile has room for.
-const MOST_QUADS: usize = 16;
 
 /// The tiles of this thread: two of probes and two of rows, and four of sums, of 32 probes with 32 rows.
 struct Tiles {
@@ -83,7 +79,8 @@ impl Tiles {
         rows[..8].copy_from_slice(&[16, 16, 16, 16, 16, 16, height, height]);
         let shapes = Shapes { palette: 1, start_row: 0, reserved: [0; 14], bytes_a_row, rows };
         // SAFETY: the 64 bytes are a configuration of palette 1 with 1 to 16 rows of 4 to 64 bytes; a token exists,
-        // so the instruction does. The compiler itself uses no tiles.
+        // so the instruction does. The compiler itself uses no tiles, and assembly with effects keeps its
+        // order, so that tiles hold what one block leaves until the next.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const shapes, options(nostack, preserves_flags)) };
         Self { quads, this_thread: PhantomData }
     }
@@ -177,11 +174,12 @@ pub(super) fn sweep(
 fn sweep_amx(token: Token, aims: &Aims, blocks: &[Line], peaks: &[Peak], next: &[Line], swept: &mut Swept) {
     let mut tiles = Tiles::new(token, aims.quads_a_step());
     let (lines, groups) = (aims.lines_a_block(), aims.len().div_ceil(PROBES));
-    let share = lines.div_ceil(groups * (aims.steps() + PROBES / TOGETHER));
+    let share = lines.div_ceil(groups * aims.steps() + aims.len().div_ceil(TOGETHER));
     let (mut last, mut room) = (None, 0);
     for (index, (block, &peak)) in blocks.chunks_exact(lines).zip(peaks).enumerate() {
-        let next =
-            blocks.get((index + BLOCKS_AHEAD) * lines..(index + BLOCKS_AHEAD + 1) * lines).unwrap_or(next);
+        let at = index + BLOCKS_AHEAD;
+        let beyond = || next.get((at - peaks.len()) * lines..(at + 1 - peaks.len()) * lines).unwrap_or(&[]);
+        let next = blocks.get(at * lines..(at + 1) * lines).unwrap_or_else(beyond);
         let mut ahead = next.chunks(share);
         let (block, _) = block.as_chunks();
         for group in 0..groups {

@@ -125,7 +125,8 @@ fn sweep_avx512(aims: &Aims, blocks: &[Line], peaks: &[Peak], next: &[Line], swe
     let lines = aims.lines_a_block();
     for (index, (block, &peak)) in blocks.chunks_exact(lines).zip(peaks).enumerate() {
         limits(aims, peak, swept);
-        let next = blocks.get((index + 1) * lines..(index + 2) * lines).unwrap_or(next);
+        let next =
+            blocks.get((index + 1) * lines..(index + 2) * lines).unwrap_or(&next[..next.len().min(lines)]);
         let (block, mut next) = (rounds(block), rounds(next));
         // Each tile fetches its share of the next block: more at once would wait for memory.
         let share = block.len().div_ceil(tiles(aims.len()).count());

@@ -22,7 +22,7 @@ mod avx2;
 mod avx512;
 mod scalar;
 
-pub use aims::{Aims, BLOCK_ROWS, Line, Peak, QUADS_A_ROUND, Slopes, Survivors, Swept};
+pub use aims::{Aims, BLOCK_ROWS, BLOCKS_AHEAD, Line, Peak, QUADS_A_ROUND, Slopes, Survivors, Swept};
 
 /// Features in one block: the number of lanes of the score's definition.
 pub const LANES: usize = 32;
@@ -169,8 +169,8 @@ impl Kernel {
 
     /// Sweeps probes over a run of blocks of [`BLOCK_ROWS`] rows with these peaks, and lists which rows survive
     /// for which of them. A block interleaves its rows: for each quad two lines, in which four codes of each row
-    /// stand together, 128 added to each. Each block, and at last the `next`, is fetched into cache while the one
-    /// before it is swept.
+    /// stand together, 128 added to each. Blocks to come, of the run and of the [`BLOCKS_AHEAD`] `next` ones,
+    /// are fetched into cache meanwhile.
     ///
     /// # Panics
     /// When blocks, peaks and probes disagree in length, or `swept` has no room.
