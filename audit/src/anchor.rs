@@ -42,6 +42,9 @@ pub enum AnchorError {
     /// Another process has it open.
     #[error("another process has the anchor {0} open")]
     Locked(PathBuf),
+    /// It is in the data folder.
+    #[error("the anchor {0} is in the data folder: an older copy would bring its own")]
+    Inside(PathBuf),
     /// It is not an anchor, or neither of its marks is whole.
     #[error("{0} is not an anchor, or it is damaged")]
     Damaged(PathBuf),
@@ -71,7 +74,6 @@ pub enum AnchorError {
 #[derive(Debug)]
 pub struct Anchor {
     file: File,
-    path: PathBuf,
     mark: Mark,
     turn: u64,
 }
@@ -82,13 +84,17 @@ impl Anchor {
     /// # Errors
     /// When the file is there already, or cannot be written.
     pub fn create(path: &Path, head: &Head) -> Result<(), AnchorError> {
-        if path.exists() {
-            return Err(AnchorError::Exists(path.to_owned()));
+        // Of two who make it, one gets the name; what a stop leaves of it is a damaged anchor.
+        match OpenOptions::new().write(true).create_new(true).open(path) {
+            Ok(_) => Self::replace(path, head),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(AnchorError::Exists(path.to_owned()))
+            }
+            Err(error) => Err(error.into()),
         }
-        Self::replace(path, head)
     }
 
-    /// The same, over one that is there.
+    /// The same in place of a file that is there.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -96,6 +102,24 @@ impl Anchor {
         let mut bytes = vec![0; 2 * SLOT_BYTES as usize];
         bytes[..MARK_BYTES].copy_from_slice(&encode(0, Mark::from(head)));
         Ok(storage::publish(path, &bytes)?)
+    }
+
+    /// An anchor in a folder that it is to watch over would be put back with it.
+    ///
+    /// # Errors
+    /// When it is in there, or its own folder cannot be found.
+    pub fn must_be_outside(path: &Path, folder: &Path) -> Result<(), AnchorError> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match parent.canonicalize() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(AnchorError::Missing(path.to_owned()))
+            }
+            Err(error) => Err(error.into()),
+            Ok(parent) if parent.starts_with(folder.canonicalize()?) => {
+                Err(AnchorError::Inside(path.to_owned()))
+            }
+            Ok(_) => Ok(()),
+        }
     }
 
     /// Opens an anchor.
@@ -120,7 +144,7 @@ impl Anchor {
         let marks = bytes.chunks(SLOT_BYTES as usize).take(2).filter_map(decode);
         let (turn, mark) =
             marks.max_by_key(|(turn, _)| *turn).ok_or_else(|| AnchorError::Damaged(path.to_owned()))?;
-        Ok(Self { file, path: path.to_owned(), mark, turn })
+        Ok(Self { file, mark, turn })
     }
 
     /// What it knows.
@@ -128,13 +152,11 @@ impl Anchor {
         self.mark
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Makes it know the log up to this head, durably.
-    pub(crate) fn put(&mut self, head: &Head) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// When it cannot be written or synced.
+    pub fn put(&mut self, head: &Head) -> io::Result<()> {
         let (turn, mark) = (self.turn + 1, Mark::from(head));
         self.file.seek(SeekFrom::Start(turn % 2 * SLOT_BYTES))?;
         self.file.write_all(&encode(turn, mark))?;

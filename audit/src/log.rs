@@ -1,7 +1,7 @@
 //! The log as its writer sees it: append, and hold a receipt once the leaf is durable.
 
 use crate::{
-    anchor::Anchor,
+    anchor::{Anchor, AnchorError},
     receipt::Receipt,
     segment::{self, Head, Leaf},
     storage::Storage,
@@ -84,7 +84,7 @@ impl Log {
 
     fn open_with<S: Storage>(
         mut storage: S,
-        anchor: Option<Anchor>,
+        mut anchor: Option<Anchor>,
         segment_limit_bytes: u64,
     ) -> Result<Self, VerifyError> {
         if let Some(anchor) = &anchor {
@@ -105,6 +105,10 @@ impl Log {
                 head = segment.begins;
                 head.extend(&segment.leaves);
             }
+        }
+        // What a stop left ahead of the anchor may be answered for from here on; and its mark may not be on the disk.
+        if let Some(anchor) = &mut anchor {
+            anchor.put(&head).map_err(AnchorError::Io)?;
         }
         let shared = Arc::new(Mutex::new(head.clone()));
         let (sender, receiver) = sync_channel(QUEUE_LIMIT);
@@ -284,7 +288,7 @@ impl<S: Storage> Writer<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{anchor::AnchorError, storage::Disk};
+    use crate::storage::Disk;
     use std::{path::Path, sync::atomic::AtomicU8};
 
     fn leaf(tag: u64) -> Leaf {
@@ -468,6 +472,8 @@ mod tests {
         (31..=60).for_each(|tag| drop(alone.append(vec![leaf(tag)]).unwrap()));
         drop(alone);
         assert_eq!(open(&log_folder).unwrap().head().tree.size(), 60);
+        // What was appended without it, or synced before a stop, is known from the start on.
+        assert_eq!(Anchor::open(&path).unwrap().mark().size, 60);
     }
 
     #[test]

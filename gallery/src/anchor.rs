@@ -2,11 +2,11 @@
 
 use crate::{
     authority::Caller,
-    event::{KnownLog, What},
+    event::{FormerAnchor, KnownLog, What},
     gallery::Gallery,
 };
 use audit::{anchor::Anchor, log::AppendError};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use audit::anchor::AnchorError;
 
@@ -21,42 +21,58 @@ pub enum AnchoringError {
     Log(#[from] AppendError),
 }
 
-/// What an anchor that was replaced had known, and what there is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replaced {
-    /// What it knew; `None` if it could not be read.
-    pub known: Option<KnownLog>,
-    /// The log as it is.
-    pub there: KnownLog,
+/// Where an anchor is to be made; one that stands there is held, so that no server uses it meanwhile.
+#[derive(Debug)]
+pub struct AnchorPlace {
+    path: PathBuf,
+    held: Option<Anchor>,
+    former: FormerAnchor,
 }
 
-/// Makes an anchor at this path that knows the log up to now. With `replace`, over one that is there: whoever asks
-/// for it accepts that the log, and the record with it, lacks what that anchor knew. Either is an event of the log.
-///
-/// The gallery must not be open with this anchor.
+impl AnchorPlace {
+    /// Looks at a path, before the data folder is opened. With `replace`, an anchor that stands there may be
+    /// replaced: whoever asks for it accepts that the log, and the record with it, lacks what that anchor knew.
+    ///
+    /// # Errors
+    /// When there is one and it is not to be replaced, it is in use, or it is in the data folder.
+    pub fn look(folder: &Path, path: &Path, replace: bool) -> Result<Self, AnchorError> {
+        Anchor::must_be_outside(path, folder)?;
+        let (held, former) = match Anchor::open(path) {
+            Err(AnchorError::Missing(_)) => (None, FormerAnchor::None),
+            Err(AnchorError::Locked(path)) => return Err(AnchorError::Locked(path)),
+            _ if !replace => return Err(AnchorError::Exists(path.to_owned())),
+            Ok(anchor) => {
+                let known = FormerAnchor::Known(anchor.mark().into());
+                (Some(anchor), known)
+            }
+            Err(AnchorError::Damaged(_)) => (None, FormerAnchor::Unreadable),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { path: path.to_owned(), held, former })
+    }
+
+    /// What stands there.
+    pub fn former(&self) -> &FormerAnchor {
+        &self.former
+    }
+}
+
+/// Makes an anchor that knows the log of a gallery up to now, which is an event of it. The gallery must not be open
+/// with an anchor. Returns the log as it was before that event.
 ///
 /// # Errors
-/// When there is one and it is not to be replaced, or log or file cannot be written.
-pub fn anchor(
-    gallery: &Gallery,
-    caller: &Caller,
-    path: &Path,
-    replace: bool,
-) -> Result<Option<Replaced>, AnchoringError> {
+/// When log or file cannot be written.
+pub fn anchor(gallery: &Gallery, caller: &Caller, place: AnchorPlace) -> Result<KnownLog, AnchoringError> {
+    let AnchorPlace { path, held, former } = place;
     let there = KnownLog::from(&gallery.log.head());
-    let replaced = match Anchor::open(path) {
-        Err(AnchorError::Missing(_)) => None,
-        _ if !replace => return Err(AnchorError::Exists(path.to_owned()).into()),
-        Ok(anchor) => Some(Replaced { known: Some(anchor.mark().into()), there }),
-        Err(AnchorError::Damaged(_)) => Some(Replaced { known: None, there }),
-        Err(error) => return Err(error.into()),
-    };
-    let what = What::Anchor { replaced: replaced.as_ref().map(|replaced| replaced.known.clone()) };
-    gallery.log_event(&caller.into(), |_| what)?;
+    let damaged = former == FormerAnchor::Unreadable;
+    gallery.log_event(&caller.into(), |_| What::Anchor { former })?;
     let head = gallery.log.head();
-    match &replaced {
-        Some(_) => Anchor::replace(path, &head)?,
-        None => Anchor::create(path, &head)?,
+    match held {
+        // Both marks, so that neither knows what is given up.
+        Some(mut anchor) => (0..2).try_for_each(|_| anchor.put(&head)).map_err(AnchorError::Io)?,
+        None if damaged => Anchor::replace(&path, &head)?,
+        None => Anchor::create(&path, &head)?,
     }
-    Ok(replaced)
+    Ok(there)
 }

@@ -112,8 +112,8 @@ pub enum What {
     },
     /// The log was anchored outside of the data folder.
     Anchor {
-        /// What an anchor that was replaced had known, if one was; `null` if it could not be read.
-        replaced: Option<Option<KnownLog>>,
+        /// The anchor that it replaced.
+        former: FormerAnchor,
     },
     /// A permit was refused.
     Refused {
@@ -128,6 +128,18 @@ pub enum What {
         /// Why.
         why: String,
     },
+}
+
+/// What stood where an anchor was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FormerAnchor {
+    /// Nothing.
+    None,
+    /// An anchor that could not be read.
+    Unreadable,
+    /// An anchor that knew this log.
+    Known(KnownLog),
 }
 
 /// A log as far as somebody knows it.
@@ -219,5 +231,20 @@ impl Event {
     /// The payload of its leaf.
     pub fn payload(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an event has only text keys")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_tells_what_an_anchor_replaced() {
+        let known = KnownLog { leaves: 3, last_event: 2, root: "00".to_owned() };
+        for former in [FormerAnchor::None, FormerAnchor::Unreadable, FormerAnchor::Known(known)] {
+            let what = What::Anchor { former };
+            let text = serde_json::to_string(&what).unwrap();
+            assert_eq!(serde_json::from_str::<What>(&text).unwrap(), what, "{text}");
+        }
     }
 }

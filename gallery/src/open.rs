@@ -122,7 +122,8 @@ impl Gallery {
         }
         let lock = lock(folder)?;
         // The log first: where it does not reach its anchor, nothing is changed.
-        let anchor = anchor.as_deref().map(Anchor::open).transpose()?;
+        let open = |path: &Path| Anchor::must_be_outside(path, folder).and_then(|()| Anchor::open(path));
+        let anchor = anchor.as_deref().map(open).transpose()?;
         let log = Arc::new(Log::open_anchored(storage(Disk::open(&log_folder)?), anchor)?);
         let mut connection = record::open_for_writing(&database, false)?;
         recover::settle_store(&connection)?; // before the log is compared with it

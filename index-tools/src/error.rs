@@ -67,6 +67,12 @@ pub(crate) enum Failure {
     Store(#[from] StoreError),
 }
 
+impl From<AnchorError> for Failure {
+    fn from(error: AnchorError) -> Self {
+        Self::Anchor(error.into())
+    }
+}
+
 impl Failure {
     pub(crate) fn file(path: &std::path::Path, error: std::io::Error) -> Self {
         Self::File { path: path.to_owned(), error }
@@ -75,7 +81,10 @@ impl Failure {
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::Open(OpenError::Locked) => Some("stop the server that has it open, or the other command"),
+            Self::Open(OpenError::Locked | OpenError::Anchor(AnchorError::Locked(_)))
+            | Self::Anchor(AnchoringError::Anchor(AnchorError::Locked(_))) => {
+                Some("stop the server that has it open, or the other command")
+            }
             Self::Open(OpenError::Anchor(AnchorError::Behind { .. } | AnchorError::Other(_))) => Some(
                 "put back the newest data folder; if what is lost is lost, `limen-index anchor --replace`",
             ),
@@ -102,11 +111,14 @@ impl Failure {
             | Self::Matrix { .. }
             | Self::Publish(_)
             | Self::Token(_)
-            | Self::Anchor(AnchoringError::Anchor(AnchorError::Exists(_)))
+            | Self::Anchor(AnchoringError::Anchor(AnchorError::Exists(_) | AnchorError::Inside(_)))
             | Self::Open(
-                OpenError::Missing(_) | OpenError::Exists(_) | OpenError::Anchor(AnchorError::Missing(_)),
+                OpenError::Missing(_)
+                | OpenError::Exists(_)
+                | OpenError::Anchor(AnchorError::Missing(_) | AnchorError::Inside(_)),
             ) => 2,
-            Self::Open(OpenError::Locked) => 3,
+            Self::Open(OpenError::Locked | OpenError::Anchor(AnchorError::Locked(_)))
+            | Self::Anchor(AnchoringError::Anchor(AnchorError::Locked(_))) => 3,
             Self::Rows(_) => 4,
             Self::Open(_)
             | Self::Anchor(_)

@@ -82,6 +82,9 @@ fn twenty_older_copies_of_a_folder_are_refused_and_the_newest_is_served() {
     fs::remove_file(anchor).unwrap();
     assert!(refused(&older, anchor).contains("there is no anchor at"));
     let inside = older.join("anchor");
-    let inside = index_output(&older, &["anchor", "--anchor", inside.to_str().unwrap()]);
-    assert_eq!(inside.status.code(), Some(2));
+    let inside = inside.to_str().unwrap();
+    assert_eq!(index_output(&older, &["anchor", "--anchor", inside]).status.code(), Some(2));
+    index(&older, &["anchor", "--anchor", anchor]);
+    fs::copy(anchor, inside).unwrap();
+    assert!(refused(&older, inside).contains("is in the data folder"));
 }

@@ -7,11 +7,12 @@ use crate::{
     authority::{Caller, Grant},
     decision::Decision,
     enrol::EnrolError,
+    export::{self, ExportError},
     generation::Snapshot,
     idempotency::KeyError,
     lookup::{self, LookupError},
     open::OpenError,
-    record::{WriteError, recover::RecoverError},
+    record::{StoreError, WriteError, recover::RecoverError},
 };
 use audit::storage::{Disk, Storage};
 use std::{
@@ -233,7 +234,7 @@ fn events_that_the_log_lacks_are_appended_at_start() {
 fn a_damaged_record_is_refused_at_start() {
     let house = House::build();
     house.enrol("a", axis(0)).unwrap();
-    let House { gallery, clock, folder, .. } = house;
+    let House { gallery, clock, folder, list } = house;
     drop(gallery);
     let damage = |sql: &str| {
         let store = rusqlite::Connection::open(folder.path().join("limen.db")).unwrap();
@@ -248,4 +249,15 @@ fn a_damaged_record_is_refused_at_start() {
     assert!(damage("UPDATE watchlist SET active = 1").is_ok());
     let flip = "UPDATE encounter SET features = zeroblob(length(features))";
     assert!(matches!(damage(flip), Err(OpenError::Recover(RecoverError::Store(_)))));
+    // A tool that opens it without what is searched gives none of it out.
+    let setup = Setup { index: crate::Index::Unsearched, ..Setup::with_threads(1) };
+    let gallery = Gallery::open(folder.path(), setup, Ambient::system()).unwrap();
+    let mut given = 0;
+    let exported = export::export(&gallery, &utopia(), list, |_| {
+        given += 1;
+        Ok(())
+    });
+    assert!(
+        matches!(exported, Err(ExportError::Node(WriteError::Store(StoreError::Damaged(_)))) if given == 0)
+    );
 }

@@ -39,6 +39,18 @@ pub(super) fn encounter_checksum(id: EncounterId, subject: SubjectId, model: &st
     codec::checksum(&[&id.bytes(), &subject.bytes(), model.as_bytes(), features])
 }
 
+/// The features of an encounter as it stands in its row, if they are what was written.
+pub(super) fn checked_features(
+    id: EncounterId,
+    subject: SubjectId,
+    model: &str,
+    (features, checksum): (&[u8], u32),
+) -> Result<Vec<f32>, StoreError> {
+    let whole = checksum == encounter_checksum(id, subject, model, features);
+    let features = codec::features_from_bytes(features).filter(|_| whole);
+    features.ok_or_else(|| StoreError::Damaged(format!("encounter {id} fails its checksum")))
+}
+
 pub(super) fn model_checksum(name: &str, dimension: u32, mean: Option<&[u8]>) -> u32 {
     codec::checksum(&[name.as_bytes(), &dimension.to_le_bytes(), mean.unwrap_or_default()])
 }
@@ -212,17 +224,17 @@ impl Change<'_> {
         subject: SubjectKey,
         reference: &OwnReference,
     ) -> Result<Option<(EncounterId, RawFeatures)>, StoreError> {
-        let sql = "SELECT m.name, c.features, c.id FROM encounter c JOIN model m ON m.key = c.model \
-                   WHERE c.subject = ?1 AND c.reference = ?2";
+        let sql = "SELECT m.name, c.features, c.id, s.id, c.checksum FROM encounter c JOIN model m ON m.key = c.model \
+                   JOIN subject s ON s.key = c.subject WHERE c.subject = ?1 AND c.reference = ?2";
         let mut statement = self.connection.prepare_cached(sql)?;
         let mut rows = statement.query(params![subject.0, reference.as_str()])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let id = EncounterId::from_bytes(codec::id(row, 2, "an encounter's id")?);
-        let model = ModelId::new(&row.get::<_, String>(0)?).ok();
-        let features = codec::features_from_bytes(&row.get::<_, Vec<u8>>(1)?);
-        let (Some(model), Some(features)) = (model, features) else {
-            return Err(codec::damaged("an encounter"));
-        };
+        let holder = SubjectId::from_bytes(codec::id(row, 3, "a subject's id")?);
+        let model: String = row.get(0)?;
+        let bytes: Vec<u8> = row.get(1)?;
+        let features = checked_features(id, holder, &model, (&bytes, row.get(4)?))?;
+        let model = ModelId::new(&model).map_err(|_| codec::damaged("an encounter"))?;
         Ok(Some((id, RawFeatures { model, features })))
     }
 

@@ -2,7 +2,7 @@
 
 pub(crate) use super::answer::{find as find_answer, outbox, sequence};
 
-use super::{StoreError, codec};
+use super::{StoreError, change::checked_features, codec};
 use crate::{
     authority::Catalogue,
     id::{EncounterId, EncounterKey, SubjectId, WatchlistId},
@@ -137,10 +137,7 @@ fn reference(row: &Row<'_>) -> Result<StoredReference, StoreError> {
     let subject = SubjectId::from_bytes(codec::id(row, 2, "a subject's id")?);
     let model: String = row.get(3)?;
     let bytes = row.get_ref(4)?.as_blob().map_err(|_| bad())?;
-    if row.get::<_, u32>(5)? != super::change::encounter_checksum(id, subject, &model, bytes) {
-        return Err(bad());
-    }
-    let features = codec::features_from_bytes(bytes).ok_or_else(bad)?;
+    let features = checked_features(id, subject, &model, (bytes, row.get(5)?))?;
     let lists = match row.get::<_, Option<String>>(6)? {
         None => Vec::new(),
         Some(text) => text.split(',').map(watchlist_from_hex).collect::<Option<_>>().ok_or_else(bad)?,
@@ -355,9 +352,9 @@ pub(crate) fn each_of_watchlist<E: From<StoreError>>(
     watchlist: WatchlistId,
     mut visit: impl FnMut(Exported) -> Result<(), E>,
 ) -> Result<(), E> {
-    let sql = "SELECT s.reference, c.reference, e.category, c.features FROM watchlist w \
+    let sql = "SELECT s.reference, c.reference, e.category, c.features, c.checksum, c.id, s.id, m.name FROM watchlist w \
                JOIN entry e ON e.watchlist = w.key AND e.state = 0 JOIN subject s ON s.key = e.subject \
-               JOIN encounter c ON c.subject = e.subject AND c.model = w.model WHERE w.id = ?1 ORDER BY c.key";
+               JOIN model m ON m.key = w.model JOIN encounter c ON c.subject = e.subject AND c.model = w.model WHERE w.id = ?1 ORDER BY c.key";
     let store = |error: rusqlite::Error| E::from(error.into());
     let mut statement = connection.prepare(sql).map_err(store)?;
     let mut rows = statement.query([watchlist.bytes()]).map_err(store)?;
@@ -370,11 +367,14 @@ pub(crate) fn each_of_watchlist<E: From<StoreError>>(
 fn exported(row: &Row<'_>) -> Result<Exported, StoreError> {
     let encounter: Option<String> = row.get(1)?;
     let features: Vec<u8> = row.get(3)?;
+    let id = EncounterId::from_bytes(codec::id(row, 5, "an encounter's id")?);
+    let subject = SubjectId::from_bytes(codec::id(row, 6, "a subject's id")?);
+    let model: String = row.get(7)?;
     Ok(Exported {
         subject: codec::parse(&row.get::<_, String>(0)?, "a subject's reference")?,
         encounter: encounter.map(|text| codec::parse(&text, "an encounter's reference")).transpose()?,
         category: codec::parse(&row.get::<_, String>(2)?, "an entry's category")?,
-        features: codec::features_from_bytes(&features).ok_or_else(|| codec::damaged("an encounter"))?,
+        features: checked_features(id, subject, &model, (&features, row.get(4)?))?,
     })
 }
 

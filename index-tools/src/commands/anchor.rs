@@ -5,7 +5,11 @@ use crate::{
     place::{self, Place},
 };
 use clap::Args;
-use gallery::{anchor, law::Nation};
+use gallery::{
+    anchor::{self, AnchorPlace},
+    event::{FormerAnchor, KnownLog},
+    law::Nation,
+};
 
 /// Make an anchor: a file outside of the data folder that knows the audit log's head.
 ///
@@ -25,27 +29,21 @@ impl Anchor {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let missing = || Failure::Argument("tell where: --anchor FILE".to_owned());
         let path = self.place.anchor.as_deref().ok_or_else(missing)?;
-        let folder =
-            self.place.folder.canonicalize().map_err(|error| Failure::file(&self.place.folder, error))?;
-        let beside = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(".".as_ref());
-        let beside = beside.canonicalize().map_err(|error| Failure::file(beside, error))?;
-        if beside.starts_with(folder) {
-            return Err(Failure::Argument(
-                "an anchor in the data folder would be put back with it".to_owned(),
-            ));
-        }
+        // Before the folder is opened: opening settles what a stop has left.
+        let at = AnchorPlace::look(&self.place.folder, path, self.replace)?;
+        let tell = |known: &KnownLog| {
+            format!("{} leaves, up to event {} of the record", known.leaves, known.last_event)
+        };
+        let former = match at.former() {
+            FormerAnchor::None => None,
+            FormerAnchor::Unreadable => Some("could not be read".to_owned()),
+            FormerAnchor::Known(known) => Some(format!("knew {}", tell(known))),
+        };
         let gallery = self.place.open_without_anchor()?;
-        let caller = place::administrator(Nation::unspecified());
-        if let Some(replaced) = anchor::anchor(&gallery, &caller, path, self.replace)? {
-            let tell = |known: &gallery::event::KnownLog| {
-                format!("{} leaves, up to event {} of the record", known.leaves, known.last_event)
-            };
-            let known = replaced
-                .known
-                .as_ref()
-                .map_or("could not be read".to_owned(), |known| format!("knew {}", tell(known)));
-            println!("the anchor that is replaced {known}");
-            println!("the audit log had {}", tell(&replaced.there));
+        let there = anchor::anchor(&gallery, &place::administrator(Nation::unspecified()), at)?;
+        if let Some(former) = former {
+            println!("the anchor that is replaced {former}");
+            println!("the audit log had {}", tell(&there));
         }
         println!("anchored at {}", path.display());
         Ok(())

@@ -17,7 +17,8 @@ impl Init {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let profile = self.profile.read()?; // before anything is made
         Gallery::create(&self.place.folder)?;
-        super::model::add(&self.place.open()?, profile)?;
+        // A folder that is just made cannot reach an anchor.
+        super::model::add(&self.place.open_without_anchor()?, profile)?;
         println!("made {}", self.place.folder.display());
         println!("next: limen-index watchlist add, limen-index token add, limen serve");
         Ok(())
