@@ -39,8 +39,9 @@ impl AnchorPlace {
         Anchor::must_be_outside(path, folder)?;
         let (held, former) = match Anchor::open(path) {
             Err(AnchorError::Missing(_)) => (None, FormerAnchor::None),
-            Err(AnchorError::Locked(path)) => return Err(AnchorError::Locked(path)),
-            _ if !replace => return Err(AnchorError::Exists(path.to_owned())),
+            Ok(_) | Err(AnchorError::Damaged(_)) if !replace => {
+                return Err(AnchorError::Exists(path.to_owned()));
+            }
             Ok(anchor) => {
                 let known = FormerAnchor::Known(anchor.mark().into());
                 (Some(anchor), known)
