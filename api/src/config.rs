@@ -3,7 +3,10 @@
 
 use anyhow::{Context, bail};
 use clap::Args;
-use gallery::Index;
+use gallery::{
+    Index,
+    keys::root::{RootKey, RootKeyError},
+};
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
@@ -40,6 +43,10 @@ pub(crate) struct Config {
     pub(crate) index: Index,
     /// The file outside of the data folder that knows the audit log's head, made by `limen-index anchor`.
     pub(crate) anchor: Option<PathBuf>,
+    /// The file of the root key; by default beside the data folder.
+    pub(crate) root_key: Option<PathBuf>,
+    /// The ledger of erasures; by default beside the data folder.
+    pub(crate) erasure_ledger: Option<PathBuf>,
     /// Lookups that may wait for a scan.
     pub(crate) lookup_queue: usize,
     /// Longest request body.
@@ -62,6 +69,8 @@ impl Config {
             scan_threads: 0,
             index: Index::Exhaustive,
             anchor: None,
+            root_key: None,
+            erasure_ledger: None,
             lookup_queue: 1024,
             body_limit_bytes: 1 << 20,
             connection_limit: 1024,
@@ -112,6 +121,12 @@ impl Config {
             Some((name, _)) => bail!("{name} is 0: it must be at least 1"),
             None => Ok(self),
         }
+    }
+
+    /// The root key: in the environment, or a file.
+    pub(crate) fn root_key(&self) -> Result<RootKey, RootKeyError> {
+        let text = std::env::var("LIMEN_ROOT_KEY").ok();
+        RootKey::find(&self.folder, text.as_deref(), self.root_key.as_deref())
     }
 
     /// Where the tokens are.

@@ -60,11 +60,12 @@ enum Command {
 
 #[expect(clippy::print_stderr, reason = "a command line tells its errors")]
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let done = gallery::keys::memory::keep_private().map_err(Into::into);
+    let done = done.and_then(|()| match Cli::parse().command {
         Command::Serve(args) => config::Config::load(&args).and_then(|config| server::serve(&config)),
         Command::Demo(args) => demo::run(&args),
         Command::Openapi => print_openapi(),
-    };
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -10,6 +10,7 @@ use gallery::{
     Gallery, Setup,
     ambient::Ambient,
     authority::Caller,
+    keys::root::RootKey,
     lookup::{Concluding, Prepared},
     token::Tokens,
 };
@@ -29,10 +30,11 @@ pub(crate) struct Node {
 
 impl Node {
     /// Opens the data folder and reads the tokens.
-    pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
+    pub(crate) fn open(config: &Config, root: RootKey) -> anyhow::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if config.scan_threads == 0 { cores } else { config.scan_threads };
-        let setup = Setup { threads, index: config.index, anchor: config.anchor.clone() };
+        let (anchor, ledger) = (config.anchor.clone(), config.erasure_ledger.clone());
+        let setup = Setup { root, threads, index: config.index, anchor, ledger };
         let gallery = Arc::new(Gallery::open(&config.folder, setup, Ambient::system())?);
         let scheduler = ScanScheduler::start(Arc::clone(&gallery), config.lookup_queue)?;
         let path = config.token_file();

@@ -5,6 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use gallery::{
+    SubjectChangeError,
     authority::Refusal,
     enrol::EnrolError,
     idempotency::KeyError,
@@ -12,7 +13,6 @@ use gallery::{
     lookup::LookupError,
     publish::PublishError,
     record::{StoreError, WriteError},
-    retire::RetireError,
     verify::VerifyError,
 };
 use serde::Serialize;
@@ -230,15 +230,15 @@ impl Problem {
     }
 }
 
-impl From<RetireError> for Problem {
-    fn from(error: RetireError) -> Self {
+impl From<SubjectChangeError> for Problem {
+    fn from(error: SubjectChangeError) -> Self {
         let detail = error.to_string();
         match error {
-            RetireError::Refused(refusal) => Self::refused(&refusal, |_| "id".to_owned()),
-            RetireError::Unknown => Self::of(Kind::Unknown, "id", detail),
-            RetireError::Retired => Self::of(Kind::Exists, "id", detail),
-            RetireError::Key(error) => error.into(),
-            RetireError::Node(error) => error.into(),
+            SubjectChangeError::Refused(refusal) => Self::refused(&refusal, |_| "id".to_owned()),
+            SubjectChangeError::Unknown => Self::of(Kind::Unknown, "id", detail),
+            SubjectChangeError::State(_) => Self::of(Kind::Exists, "id", detail),
+            SubjectChangeError::Key(error) => error.into(),
+            SubjectChangeError::Node(error) => error.into(),
         }
     }
 }

@@ -35,6 +35,8 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(verifications::create::create_verification))
         .routes(routes!(subjects::create::create_subject, subjects::find::find_subject))
         .routes(routes!(subjects::read::read_subject, subjects::retire::retire_subject))
+        .routes(routes!(subjects::restriction::restrict_subject, subjects::restriction::lift_restriction))
+        .routes(routes!(subjects::erase::erase_subject))
         .routes(routes!(encounters::create::create_encounter))
         .routes(routes!(watchlists::create::create_watchlist, watchlists::read::list_watchlists))
         .routes(routes!(watchlists::read::read_watchlist))

@@ -18,7 +18,7 @@ use tokio::{
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
     telemetry::init();
-    let node = Arc::new(Node::open(config)?);
+    let node = Arc::new(Node::open(config, config.root_key()?)?);
     if node.tokens() == 0 {
         tracing::warn!(
             "there is no token yet, so every call is refused: make one with `limen-index token add`"

@@ -109,16 +109,13 @@ impl Anchor {
     /// # Errors
     /// When it is in there, or its own folder cannot be found.
     pub fn must_be_outside(path: &Path, folder: &Path) -> Result<(), AnchorError> {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        match parent.canonicalize() {
+        match storage::is_inside(path, folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(AnchorError::Missing(path.to_owned()))
             }
             Err(error) => Err(error.into()),
-            Ok(parent) if parent.starts_with(folder.canonicalize()?) => {
-                Err(AnchorError::Inside(path.to_owned()))
-            }
-            Ok(_) => Ok(()),
+            Ok(true) => Err(AnchorError::Inside(path.to_owned())),
+            Ok(false) => Ok(()),
         }
     }
 

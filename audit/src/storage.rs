@@ -99,6 +99,19 @@ pub fn publish(path: &Path, content: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_folder)
 }
 
-fn sync_folder(folder: &Path) -> io::Result<()> {
+/// Is the folder of this file the other folder, or within it?
+///
+/// # Errors
+/// When one of them cannot be found.
+pub fn is_inside(path: &Path, folder: &Path) -> io::Result<bool> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Ok(parent.canonicalize()?.starts_with(folder.canonicalize()?))
+}
+
+/// Makes the names in a folder durable.
+///
+/// # Errors
+/// When it cannot be opened or synced.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?.sync_all()
 }

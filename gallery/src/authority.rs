@@ -27,6 +27,10 @@ pub enum VerbName {
     Enrol,
     /// Take subjects out of the search.
     Retire,
+    /// Keep contested subjects out of the search, and put them back.
+    Restrict,
+    /// Erase subjects.
+    Erase,
     /// Read subjects.
     Inspect,
     /// Make watchlists.
@@ -35,8 +39,16 @@ pub enum VerbName {
 
 impl VerbName {
     /// Every verb.
-    pub const ALL: &'static [Self] =
-        &[Self::Lookup, Self::Verify, Self::Enrol, Self::Retire, Self::Inspect, Self::Publish];
+    pub const ALL: &'static [Self] = &[
+        Self::Lookup,
+        Self::Verify,
+        Self::Enrol,
+        Self::Retire,
+        Self::Restrict,
+        Self::Erase,
+        Self::Inspect,
+        Self::Publish,
+    ];
 
     /// As it is written.
     pub fn as_str(self) -> &'static str {
@@ -45,6 +57,8 @@ impl VerbName {
             Self::Verify => "verify",
             Self::Enrol => "enrol",
             Self::Retire => "retire",
+            Self::Restrict => "restrict",
+            Self::Erase => "erase",
             Self::Inspect => "inspect",
             Self::Publish => "publish",
         }
@@ -63,7 +77,7 @@ pub struct Ground {
 }
 
 /// A verb as a type, so that a permit for one is not a permit for another.
-pub trait Verb {
+pub trait Verb: Send + Sync + 'static {
     /// Its name.
     const NAME: VerbName;
     /// What a caller must state beside the watchlists.
@@ -92,6 +106,10 @@ verbs! {
     Enrol(());
     /// Take subjects out of the search.
     Retire(());
+    /// Keep contested subjects out of the search, and put them back.
+    Restrict(());
+    /// Erase subjects.
+    Erase(());
     /// Read subjects.
     Inspect(());
     /// Make watchlists.
@@ -166,6 +184,17 @@ pub struct Actor {
     pub agency: AgencyId,
     /// The caller's nation.
     pub nation: Nation,
+}
+
+impl Actor {
+    /// Who acts when the clock does, or a restart.
+    pub(crate) fn node() -> Self {
+        Self {
+            name: "limen".parse().expect("a plain name"),
+            agency: AgencyId::from_bytes([0; 16]),
+            nation: Nation::unspecified(),
+        }
+    }
 }
 
 impl From<&Caller> for Actor {
@@ -329,6 +358,7 @@ mod tests {
             model: ModelId::new("m").unwrap(),
             threshold: Threshold::new(0.5).unwrap(),
             retention_days: 1,
+            review_days: 1,
         };
         let created_at = Timestamp::from_unix_ms(0).unwrap();
         let id = WatchlistId::mint(&Ambient::system());

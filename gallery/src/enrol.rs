@@ -7,10 +7,11 @@ use crate::{
     generation::{Delta, Snapshot},
     id::{SubjectId, WatchlistId},
     idempotency::{Idempotency, KeyError},
+    keys::TemplateKey,
     law::Category,
     record::{
         WriteError,
-        change::{Change, Done, SubjectKey},
+        change::{Change, Done, Found, SubjectRow},
         read,
     },
     subject::{NewEncounter, NewSubject, RawFeatures},
@@ -132,13 +133,13 @@ pub fn enrol_subject(
         if read::subject_by_reference(change.connection, &owner, &new.reference)?.is_some() {
             return Err(EnrolError::Exists { encounter: None });
         }
-        let (subject, key) = change.insert_subject(&owner, &new.reference)?;
+        let (row, key) = change.insert_subject(&owner, &new.reference)?;
         for (watchlist, (_, category)) in permit.watchlists().iter().zip(&new.entries) {
-            change.insert_entry(key, watchlist, *category)?;
+            change.insert_entry(row, watchlist, *category)?;
         }
-        let enrolled =
-            Enrolled { subject, reference: new.reference, encounters: Vec::new(), entries: new.entries };
-        put_encounters(change, (subject, key), &new.encounters, templates, enrolled)
+        let (subject, reference) = (key.subject(), new.reference);
+        let enrolled = Enrolled { subject, reference, encounters: Vec::new(), entries: new.entries };
+        put_encounters(change, (row, &key), &new.encounters, templates, enrolled)
     })
 }
 
@@ -163,21 +164,21 @@ pub fn enrol_encounter(
     let templates = templates(&snapshot, &new)?;
     let enrolled = gallery.writer.write(permit.actor().clone(), claim.as_ref(), move |change| {
         let found = change.find_permitted(&permit, subject)?;
-        let (key, reference, retired) = found.ok_or(EnrolError::Unknown)?;
-        if retired.is_some() {
+        let Found { row, reference, retired_at, .. } = found.ok_or(EnrolError::Unknown)?;
+        if retired_at.is_some() {
             return Err(EnrolError::Retired);
         }
         let model = &new[0].sample.model;
-        if change.active_lists(key, model)?.is_empty() {
+        if change.active_lists(row, model)?.is_empty() {
             return Err(EnrolError::OffList { index: 0, model: model.clone() });
         }
         if let Some(reference) = &new[0].reference
-            && change.find_encounter(key, reference)?.is_some()
+            && change.find_encounter(row, reference)?.is_some()
         {
             return Err(EnrolError::Exists { encounter: Some(0) });
         }
         let enrolled = Enrolled { subject, reference, encounters: Vec::new(), entries: Vec::new() };
-        put_encounters(change, (subject, key), &new, templates, enrolled)
+        put_encounters(change, (row, &change.template_key(row)?), &new, templates, enrolled)
     });
     if let Err(EnrolError::Unknown) = enrolled {
         gallery.missed::<Enrol>(caller, Asked { subject: Some(subject), ..Asked::default() })?;
@@ -187,16 +188,17 @@ pub fn enrol_encounter(
 
 fn put_encounters(
     change: &Change<'_>,
-    (subject, key): (SubjectId, SubjectKey),
+    (row, key): (SubjectRow, &TemplateKey),
     new: &[NewEncounter],
     templates: Vec<Template>,
     mut enrolled: Enrolled,
 ) -> Result<Done<Enrolled>, EnrolError> {
+    let subject = key.subject();
     let mut deltas = Vec::with_capacity(new.len());
     let mut root = Frontier::default();
     for (new, template) in new.iter().zip(templates) {
-        let (id, encounter) = change.insert_encounter((subject, key), new)?;
-        let lists = change.active_lists(key, &new.sample.model)?;
+        let (id, encounter) = change.insert_encounter(row, key, new)?;
+        let lists = change.active_lists(row, &new.sample.model)?;
         root.push(record_digest(&change.salt, subject, id, None, &new.sample.features));
         enrolled.encounters.push(id);
         deltas.push(Delta::Reference { key: encounter, subject, template, lists });

@@ -10,7 +10,7 @@ use crate::{
     law::{Category, OwnReference},
     record::{
         StoreError,
-        change::{Change, Done, SubjectKey},
+        change::{Change, Done, SubjectRow},
         read,
     },
     subject::{NewEncounter, RawFeatures},
@@ -155,9 +155,10 @@ impl Batch<'_> {
             return self.put_first(row, template, &watchlist);
         };
         let found = change.find_subject(owner, subject)?;
-        let (key, ..) = found.ok_or_else(|| StoreError::Damaged("a subject has vanished".to_owned()))?;
+        let found = found.ok_or_else(|| StoreError::Damaged("a subject has vanished".to_owned()))?;
+        let subject_row = found.row;
         let entry = read::entry(change.connection, subject, row.watchlist)?;
-        let encounter = change.find_encounter(key, &row.encounter)?;
+        let encounter = change.find_encounter(subject_row, &row.encounter)?;
         if entry.is_some_and(|entry| entry != (row.category, crate::subject::EntryState::Active)) {
             return Ok(RowOutcome::Refused(RowError::Entry));
         }
@@ -168,11 +169,11 @@ impl Batch<'_> {
             return Ok(RowOutcome::Refused(RowError::Encounter));
         }
         if entry.is_none() {
-            change.insert_entry(key, &watchlist, row.category)?;
+            change.insert_entry(subject_row, &watchlist, row.category)?;
             self.deltas.extend(change.lists_of(subject)?);
         }
         match encounter {
-            None => self.put_encounter((subject, key), row, template),
+            None => self.put_encounter((subject, subject_row), row, template),
             Some((id, held)) if entry.is_none() => {
                 self.witness(subject, id, (row.watchlist, row.category), &held.features);
                 Ok(RowOutcome::Enrolled)
@@ -210,15 +211,16 @@ impl Batch<'_> {
 
     fn put_encounter(
         &mut self,
-        (subject, key): (SubjectId, SubjectKey),
+        (subject, subject_row): (SubjectId, SubjectRow),
         row: BulkRow,
         template: Template,
     ) -> Result<RowOutcome, StoreError> {
         let sample = RawFeatures { model: template.model().clone(), features: row.features };
         let entry = (row.watchlist, row.category);
-        let lists = self.change.active_lists(key, &sample.model)?;
+        let lists = self.change.active_lists(subject_row, &sample.model)?;
         let new = NewEncounter { reference: Some(row.encounter), captured_at: None, sample };
-        let (id, encounter) = self.change.insert_encounter((subject, key), &new)?;
+        let (id, encounter) =
+            self.change.insert_encounter(subject_row, &self.change.template_key(subject_row)?, &new)?;
         self.witness(subject, id, entry, &new.sample.features);
         self.deltas.push(Delta::Reference { key: encounter, subject, template, lists });
         Ok(RowOutcome::Enrolled)

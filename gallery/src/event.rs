@@ -77,6 +77,26 @@ pub enum What {
         /// Who.
         subject: SubjectId,
     },
+    /// A contested subject was taken out of the search.
+    Restrict {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// A restriction was lifted.
+    Lift {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// A subject is to be erased; nobody finds it any more.
+    OrderErasure {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// A subject's key was destroyed and its rows were deleted.
+    Erase {
+        /// Who.
+        subject: SubjectId,
+    },
     /// A subject's record was read.
     Inspect {
         /// Who.

@@ -4,9 +4,7 @@ use crate::{
     authority::Actor,
     event::What,
     gallery::Gallery,
-    id::AgencyId,
-    law::Nation,
-    record::{StoreError, WriteError, change::Done, writer::Refusal},
+    record::{WriteError, change::Done, writer::NotDone},
 };
 use std::collections::BTreeSet;
 
@@ -28,10 +26,10 @@ pub fn due(gallery: &Gallery) -> Result<(), ExpireError> {
         if next.is_none_or(|next| next > gallery.ambient.clock.now()) {
             return Ok(());
         }
-        let ended = gallery.writer.write(the_node(), None, |change| {
+        let ended = gallery.writer.write(Actor::node(), None, |change| {
             let entries = change.expire_entries(AT_ONCE)?;
             if entries.is_empty() {
-                return Err(NotEnded::NothingDue); // and nothing to log
+                return Err(NotDone::Nothing); // and nothing to log
             }
             let mut deltas = Vec::new();
             for subject in entries.iter().map(|(subject, _)| *subject).collect::<BTreeSet<_>>() {
@@ -42,40 +40,8 @@ pub fn due(gallery: &Gallery) -> Result<(), ExpireError> {
         match ended {
             Ok(_) => (),
             // Another lookup did it, or the clock has been put back.
-            Err(NotEnded::NothingDue) => return Ok(()),
-            Err(NotEnded::Fault(error)) => return Err(ExpireError(error)),
+            Err(NotDone::Nothing) => return Ok(()),
+            Err(NotDone::Fault(error)) => return Err(ExpireError(error)),
         }
-    }
-}
-
-enum NotEnded {
-    NothingDue,
-    Fault(WriteError),
-}
-
-impl Refusal for NotEnded {
-    fn for_room(&self) -> bool {
-        matches!(self, Self::Fault(error) if error.for_room())
-    }
-}
-
-impl From<WriteError> for NotEnded {
-    fn from(error: WriteError) -> Self {
-        Self::Fault(error)
-    }
-}
-
-impl From<StoreError> for NotEnded {
-    fn from(error: StoreError) -> Self {
-        Self::Fault(error.into())
-    }
-}
-
-/// Who acts when the clock does.
-fn the_node() -> Actor {
-    Actor {
-        name: "limen".parse().expect("a plain name"),
-        agency: AgencyId::from_bytes([0; 16]),
-        nation: Nation::unspecified(),
     }
 }

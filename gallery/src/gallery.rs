@@ -8,6 +8,7 @@ use crate::{
     generation::Current,
     id::{SubjectId, WatchlistId},
     idempotency::{Claim, Claims, Idempotency, KeyError},
+    keys::ledger::Ledger,
     record::{Store, StoreError, WriteError, change::Done, read, writer::Writer},
 };
 use audit::{
@@ -34,6 +35,7 @@ pub struct Gallery {
     pub(crate) kernel: Kernel,
     pub(crate) ambient: Ambient,
     pub(crate) claims: Claims,
+    pub(crate) ledger: Arc<Ledger>,
     pub(crate) folder: PathBuf,
     pub(crate) _lock: File,
 }

@@ -31,6 +31,11 @@ macro_rules! ids {
             pub fn bytes(self) -> [u8; 16] {
                 self.0
             }
+
+            /// The same, borrowed.
+            pub fn as_bytes(&self) -> &[u8; 16] {
+                &self.0
+            }
         }
 
         impl fmt::Display for $name {

@@ -6,7 +6,7 @@ use crate::{
     gallery::{Asked, Gallery},
     id::SubjectId,
     law::OwnReference,
-    record::{StoreError, WriteError, read},
+    record::{StoreError, WriteError, person, read},
     subject::Subject,
     watchlist::Watchlist,
 };
@@ -61,7 +61,7 @@ pub fn inspect(
             Which::Id(id) => Some(*id),
             Which::Reference(reference) => read::subject_by_reference(store, owner, reference)?,
         };
-        id.map_or(Ok(None), |id| read::subject(store, owner, id))
+        id.map_or(Ok(None), |id| person::subject(store, owner, id))
     });
     let subject: Result<_, StoreError> = subject;
     // Someone who is on no watchlist that the grant reaches looks like someone who is not there.

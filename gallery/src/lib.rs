@@ -28,6 +28,8 @@ pub mod event;
 
 pub mod idempotency;
 
+pub mod keys;
+
 pub mod generation;
 
 pub mod record;
@@ -35,6 +37,10 @@ pub mod record;
 mod fault;
 
 pub mod gallery;
+
+mod subject_change;
+
+pub mod erase;
 
 pub mod open;
 
@@ -56,6 +62,8 @@ pub mod enrol_batch;
 
 pub mod retire;
 
+pub mod restrict;
+
 pub mod inspect;
 
 pub mod publish;
@@ -71,6 +79,7 @@ pub use audit::receipt::Receipt;
 pub use gallery::Gallery;
 pub use generation::Index;
 pub use open::Setup;
+pub use subject_change::SubjectChangeError;
 
 /// SHA-256 of a request's head and body, by which a repeated request is known.
 pub fn request_hash(head: &[u8], body: &[u8]) -> [u8; 32] {

@@ -209,7 +209,7 @@ pub fn conclude(gallery: &Gallery, concluding: Concluding) -> Result<(LookupAnsw
 }
 
 fn describe(
-    store: &Reading,
+    store: &Reading<'_>,
     candidate: &matcher::candidate::Candidate<SubjectId>,
     (key, lists): (EncounterKey, Vec<WatchlistId>),
     rank: u32,

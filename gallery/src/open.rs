@@ -2,11 +2,13 @@
 
 use crate::{
     ambient::Ambient,
+    erase,
     gallery::{Gallery, LOG_FOLDER},
     generation::{Current, Index, Site},
     idempotency::Claims,
+    keys::{self, Keys, KeysError, ledger::Ledger, root::RootKey},
     record::{
-        self, Store, StoreError,
+        self, Reading, Store, StoreError, WriteError,
         recover::{self, RecoverError},
         writer::Writer,
     },
@@ -43,6 +45,9 @@ pub enum OpenError {
     /// The operating system says why.
     #[error("the data folder cannot be used: {0}")]
     Io(#[from] io::Error),
+    /// The keys cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -57,18 +62,22 @@ pub enum OpenError {
 /// How a gallery is opened.
 #[derive(Clone, Debug)]
 pub struct Setup {
+    /// The key of the data folder's keys.
+    pub root: RootKey,
     /// Threads that a scan may use.
     pub threads: usize,
     /// How references are searched.
     pub index: Index,
     /// A file outside of the data folder that knows the audit log's head. No answer is given before it does.
     pub anchor: Option<PathBuf>,
+    /// The ledger of erasures; by default beside the data folder.
+    pub ledger: Option<PathBuf>,
 }
 
 impl Setup {
     /// An exhaustive search on so many threads, without an anchor.
-    pub fn with_threads(threads: usize) -> Self {
-        Self { threads, index: Index::Exhaustive, anchor: None }
+    pub fn new(root: RootKey, threads: usize) -> Self {
+        Self { root, threads, index: Index::Exhaustive, anchor: None, ledger: None }
     }
 }
 
@@ -86,7 +95,7 @@ impl Gallery {
     ///
     /// # Errors
     /// When there is a complete one already, or it cannot be written.
-    pub fn create(folder: &Path) -> Result<(), OpenError> {
+    pub fn create(folder: &Path, root: &RootKey, ambient: &Ambient) -> Result<(), OpenError> {
         make_private(folder)?;
         let _lock = lock(folder)?;
         let database = folder.join(record::FILE_NAME);
@@ -96,6 +105,7 @@ impl Gallery {
         }
         private().open(&database)?; // SQLite gives its other files the same mode
         drop(record::open_for_writing(&database, true)?);
+        Keys::create(&folder.join(keys::FOLDER), root, ambient)?;
         drop(Log::open(Disk::open(&log_folder)?)?);
         Ok(())
     }
@@ -115,12 +125,13 @@ impl Gallery {
         ambient: Ambient,
         storage: impl FnOnce(Disk) -> S,
     ) -> Result<Self, OpenError> {
-        let Setup { threads, index, anchor } = setup;
+        let Setup { root, threads, index, anchor, ledger } = setup;
         let (database, log_folder) = (folder.join(record::FILE_NAME), folder.join(LOG_FOLDER));
         if !database.is_file() || !log_folder.is_dir() {
             return Err(OpenError::Missing(folder.to_owned()));
         }
         let lock = lock(folder)?;
+        let keys = Arc::new(Keys::open(&folder.join(keys::FOLDER), &root)?);
         // The log first: where it does not reach its anchor, nothing is changed.
         let open = |path: &Path| Anchor::must_be_outside(path, folder).and_then(|()| Anchor::open(path));
         let anchor = anchor.as_deref().map(open).transpose()?;
@@ -129,30 +140,39 @@ impl Gallery {
         recover::settle_store(&connection)?; // before the log is compared with it
         let generation = recover::next_generation(&mut connection)?;
         recover::reconcile(&mut connection, &log, &log_folder)?;
+        let ledger = recover::open_ledger(&connection, &ledger.unwrap_or_else(|| Ledger::beside(folder)))?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("scan-{index}"))
             .build()
             .map_err(io::Error::other)?;
         let kernel = Kernel::detect();
-        let site = Site { folder: folder.to_owned(), kernel, index };
-        let snapshot = recover::load(&connection, generation, site)?;
+        let site = Site { folder: folder.to_owned(), ambient: ambient.clone(), kernel, index };
+        let snapshot = recover::load(&Reading::new(&connection, &keys), &ledger, generation, site)?;
         let sequence = snapshot.as_of;
         let current = Current::begin(snapshot);
         let (writer_log, writer_current) = (Arc::clone(&log), Arc::clone(&current));
-        let writer = Writer::start(connection, sequence, writer_log, writer_current, ambient.clone())?;
-        Ok(Self {
+        let writer_keys = Arc::clone(&keys);
+        let writer =
+            Writer::start(connection, sequence, writer_log, writer_current, ambient.clone(), writer_keys)?;
+        let gallery = Self {
             writer,
-            store: Store::new(database),
+            store: Store::new(database, keys),
             log,
             current,
             pool,
             kernel,
             ambient,
             claims: Claims::default(),
+            ledger: Arc::new(ledger),
             folder: folder.to_owned(),
             _lock: lock,
-        })
+        };
+        match erase::replay(&gallery) {
+            // Nobody finds them meanwhile, and the next erasure or start carries them out.
+            Ok(()) | Err(WriteError::Store(StoreError::Full) | WriteError::Undone) => Ok(gallery),
+            Err(error) => Err(RecoverError::Write(error).into()),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     gallery::{Gallery, LOG_FOLDER},
     id::{GenerationId, RecordSequence, SubjectId, WatchlistId},
     law::OwnReference,
-    record::{StoreError, WriteError, read, recover::RecoverError},
+    record::{StoreError, WriteError, check, read, recover::RecoverError, standing},
 };
 use audit::{
     hash::Hash,
@@ -20,7 +20,9 @@ pub struct Status {
     pub subjects: u64,
     /// Subjects that are retired.
     pub retired: u64,
-    /// Encounters of both.
+    /// Subjects that were erased, or are to be.
+    pub erased: u64,
+    /// Encounters of all of them.
     pub encounters: u64,
     /// Up to which event.
     pub as_of: RecordSequence,
@@ -44,7 +46,7 @@ impl Gallery {
     /// # Errors
     /// When the store cannot be read.
     pub fn status(&self) -> Result<Status, StoreError> {
-        let [subjects, retired, encounters] = self.store.read(read::totals)?;
+        let [subjects, retired, erased, encounters] = self.store.read(|store| check::totals(store))?;
         let snapshot = self.current.load();
         let head = self.log.head();
         let mut active: Vec<_> = snapshot.expected.iter().map(|(id, count)| (*id, *count)).collect();
@@ -52,6 +54,7 @@ impl Gallery {
         Ok(Status {
             subjects,
             retired,
+            erased,
             encounters,
             as_of: snapshot.as_of,
             generation: snapshot.generation,
@@ -78,8 +81,22 @@ impl Gallery {
     /// When something is not what was written.
     pub fn check(&self) -> Result<(), RecoverError> {
         self.store.read(|store| {
-            read::integrity(store)?;
-            read::each_encounter(store, |_| Ok(()))
+            check::integrity(store)?;
+            check::row_sums(store)?;
+            read::each_encounter(store, |_| Ok(()))?;
+            // Whom store and ledger call erased has no key any more.
+            let erased = standing::erasures(store)?.into_iter().map(Ok);
+            let lines = (0..self.ledger.lines()).map(|number| self.ledger.line(number));
+            for erasure in erased.chain(lines) {
+                let erasure = erasure?;
+                if !store.keys().is_destroyed(erasure.row)? {
+                    let subject = erasure.subject;
+                    return Err(StoreError::Damaged(format!(
+                        "the key of {subject}, who was erased, is there"
+                    )));
+                }
+            }
+            Ok(())
         })?;
         let mut next = 1;
         let mut gap = None;
@@ -91,7 +108,7 @@ impl Gallery {
                 gap.get_or_insert(leaf.tag);
             }
         })?;
-        let store = self.store.read(read::sequence)?.0;
+        let store = self.store.read(|store| read::sequence(store))?.0;
         match gap {
             Some(tag) => Err(RecoverError::LogBehind { log: next - 1, store: tag }),
             None if head.last_tag > store => Err(RecoverError::StoreBehind { log: head.last_tag, store }),

@@ -21,6 +21,8 @@ pub struct Subject {
     pub enrolled_at: Timestamp,
     /// When it was retired, if it was.
     pub retired_at: Option<Timestamp>,
+    /// Since when it is contested, if it is: kept, not searched.
+    pub restricted_at: Option<Timestamp>,
     /// The watchlists on which it stands or stood.
     pub entries: Vec<Entry>,
     /// Its capture events.
@@ -38,6 +40,8 @@ pub struct Entry {
     pub listed_at: Timestamp,
     /// Until when it may be searched.
     pub retain_until: Timestamp,
+    /// By when a person is to look whether it is still needed.
+    pub review_by: Timestamp,
     /// Is it searched?
     pub state: EntryState,
 }
@@ -52,6 +56,8 @@ pub enum EntryState {
     Retired,
     /// No: its retention is over.
     Expired,
+    /// No: the subject is contested.
+    Restricted,
 }
 
 /// One capture event, without features.

@@ -27,6 +27,8 @@ pub struct Policy {
     pub threshold: Threshold,
     /// For how many days after listing an entry may be searched.
     pub retention_days: u32,
+    /// After how many days a person is to look whether an entry is still needed.
+    pub review_days: u32,
 }
 
 /// Why a policy is refused.
@@ -44,6 +46,9 @@ pub enum PolicyError {
     /// Retention of nothing, or of more than a century.
     #[error("retention is from 1 to 36500 days")]
     Retention,
+    /// No review, or one after the end.
+    #[error("a review is after 1 day or more, and not after the end of retention")]
+    Review,
 }
 
 impl PolicyError {
@@ -54,6 +59,7 @@ impl PolicyError {
             Self::LegalBases => "legal_bases",
             Self::Categories => "categories",
             Self::Retention => "retention_days",
+            Self::Review => "review_days",
         }
     }
 }
@@ -67,6 +73,7 @@ impl Policy {
             (self.legal_bases.is_empty(), PolicyError::LegalBases),
             (self.categories.is_empty(), PolicyError::Categories),
             (!(1..=36_500).contains(&self.retention_days), PolicyError::Retention),
+            (!(1..=self.retention_days).contains(&self.review_days), PolicyError::Review),
         ];
         wrong.into_iter().find(|(wrong, _)| *wrong).map_or(Ok(()), |(_, error)| Err(error))
     }

@@ -1,10 +1,13 @@
 //! Why a command failed: what, what to do, and the exit code.
 
 use gallery::{
+    SubjectChangeError,
     anchor::{AnchorError, AnchoringError},
     enrol::EnrolError,
     expire::ExpireError,
     export::ExportError,
+    inspect::InspectError,
+    keys::root::RootKeyError,
     npy::NpyError,
     open::OpenError,
     publish::PublishError,
@@ -53,12 +56,24 @@ pub(crate) enum Failure {
     /// Nothing was enrolled.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
+    /// A subject was not found.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    /// A subject was not changed.
+    #[error(transparent)]
+    Change(#[from] SubjectChangeError),
     /// What has expired could not be taken out of the search.
     #[error(transparent)]
     Expire(#[from] ExpireError),
     /// Nothing was exported.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// The root key.
+    #[error(transparent)]
+    RootKey(#[from] RootKeyError),
+    /// The operating system would show this process's memory to others.
+    #[error("the process cannot be kept private: {0}")]
+    Memory(std::io::Error),
     /// The token file.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -110,7 +125,10 @@ impl Failure {
             | Self::File { .. }
             | Self::Matrix { .. }
             | Self::Publish(_)
+            | Self::Inspect(InspectError::Unknown)
+            | Self::Change(SubjectChangeError::Unknown)
             | Self::Token(_)
+            | Self::RootKey(_)
             | Self::Anchor(AnchoringError::Anchor(AnchorError::Exists(_) | AnchorError::Inside(_)))
             | Self::Open(
                 OpenError::Missing(_)
@@ -124,8 +142,11 @@ impl Failure {
             | Self::Anchor(_)
             | Self::Check(_)
             | Self::Enrol(_)
+            | Self::Inspect(_)
+            | Self::Change(_)
             | Self::Expire(_)
             | Self::Export(_)
+            | Self::Memory(_)
             | Self::Store(_) => 5,
         }
     }

@@ -14,7 +14,8 @@ use std::process::ExitCode;
 
 #[expect(clippy::print_stderr, reason = "a command line tells its errors")]
 fn main() -> ExitCode {
-    match cli::run() {
+    let private = gallery::keys::memory::keep_private().map_err(error::Failure::Memory);
+    match private.and_then(|()| cli::run()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("error: {failure}");

@@ -7,23 +7,50 @@ use gallery::{
     ambient::Ambient,
     authority::Caller,
     inspect,
+    keys::root::RootKey,
     law::{Nation, OwnReference},
     watchlist::Watchlist,
 };
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A data folder.
+#[derive(Args)]
+pub(crate) struct Folder {
+    /// Data folder.
+    #[arg(long, env = "LIMEN_FOLDER", default_value = "limen-data")]
+    pub(crate) folder: PathBuf,
+}
 
 /// The folder of a stopped node.
 #[derive(Args)]
 pub(crate) struct Place {
-    /// Data folder.
-    #[arg(long, env = "LIMEN_FOLDER", default_value = "limen-data")]
-    pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    at: Folder,
+    /// Ledger of erasures, if it is not FOLDER.erasures.
+    #[arg(long, env = "LIMEN_ERASURE_LEDGER")]
+    erasure_ledger: Option<PathBuf>,
+    /// File of the root key, if it is not FOLDER.key. The environment may hold the key itself, as `LIMEN_ROOT_KEY`.
+    #[arg(long, env = "LIMEN_ROOT_KEY_FILE")]
+    root_key: Option<PathBuf>,
     /// Anchor of the data folder, if it has one.
     #[arg(long, env = "LIMEN_ANCHOR")]
     pub(crate) anchor: Option<PathBuf>,
 }
 
 impl Place {
+    pub(crate) fn folder(&self) -> &Path {
+        &self.at.folder
+    }
+
+    /// The root key of a folder that is to be made, and where it was put if it was made now.
+    pub(crate) fn make_root_key(&self) -> Result<(RootKey, Option<PathBuf>), Failure> {
+        let (text, ambient) = (root_key_text(), Ambient::system());
+        Ok(RootKey::find_or_make(self.folder(), text.as_deref(), self.root_key.as_deref(), &ambient)?)
+    }
+
     /// Opens it to read and change the record; refused while a server has it open.
     pub(crate) fn open(&self) -> Result<Gallery, Failure> {
         self.open_with(Index::Unsearched, self.anchor.clone())
@@ -41,8 +68,14 @@ impl Place {
 
     fn open_with(&self, index: Index, anchor: Option<PathBuf>) -> Result<Gallery, Failure> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        Ok(Gallery::open(&self.folder, Setup { threads, index, anchor }, Ambient::system())?)
+        let root = RootKey::find(self.folder(), root_key_text().as_deref(), self.root_key.as_deref())?;
+        let setup = Setup { root, threads, index, anchor, ledger: self.erasure_ledger.clone() };
+        Ok(Gallery::open(self.folder(), setup, Ambient::system())?)
     }
+}
+
+fn root_key_text() -> Option<String> {
+    std::env::var("LIMEN_ROOT_KEY").ok()
 }
 
 /// The nation for which a command acts; with the folder in hand no token is asked for, and the log names the

@@ -192,6 +192,31 @@ impl Coded {
         }
     }
 
+    /// The place of a row.
+    fn place_of(&self, row: usize) -> usize {
+        let window = row / WINDOW_ROWS * WINDOW_ROWS;
+        let Some(order) = self.order.get(window..window + WINDOW_ROWS) else { return row };
+        let place = order.iter().position(|&at| window + usize::from(at) == row);
+        window + place.expect("an order holds every row of its window")
+    }
+
+    /// Leaves nothing of a row's features in its codes. Such a row may be found by any probe: whoever blanks it admits
+    /// it to no search.
+    pub fn blank(&mut self, row: usize) {
+        let place = self.place_of(row);
+        let start = place / BLOCK_ROWS * self.lines_a_block();
+        for i in 0..self.plan.lead() {
+            let (line, byte) = seat(place % BLOCK_ROWS, i);
+            self.lead[start + line].0[byte] = 0x80;
+        }
+        self.terms[place] = LeadTerms::default();
+        if self.plan.has_full() {
+            let lines = self.lines_a_row();
+            self.full[row * lines..(row + 1) * lines].fill(Line([0x80; 64]));
+            self.full_terms[row] = FullTerms { step: 0.0, error: 0.0 };
+        }
+    }
+
     /// Appends references of the same plan.
     ///
     /// # Panics

@@ -47,10 +47,13 @@ pub fn binary(name: &str) -> PathBuf {
     folder.join(name)
 }
 
+/// The root key of all test folders, as text.
+pub const ROOT_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
 /// Runs `limen-index` with these arguments on a folder.
 pub fn index_output(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(binary("limen-index"));
-    command.args(arguments).env("LIMEN_FOLDER", folder).output().unwrap()
+    command.args(arguments).env("LIMEN_FOLDER", folder).env("LIMEN_ROOT_KEY", ROOT_KEY).output().unwrap()
 }
 
 /// The same, expecting success; returns what it printed.
@@ -61,10 +64,35 @@ pub fn index(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
+/// A data folder in a place of its own, so that what stands beside it goes with it.
+pub struct Home {
+    path: PathBuf,
+    _place: tempfile::TempDir,
+}
+
+impl Home {
+    /// Not made yet.
+    pub fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        Self { path: place.path().join("data"), _place: place }
+    }
+
+    /// The data folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Default for Home {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// A data folder with one watchlist of Utopia and tokens for its people.
 pub struct Site {
     /// The data folder.
-    pub folder: tempfile::TempDir,
+    pub folder: Home,
     /// Utopia's watchlist.
     pub list: String,
     /// Utopia's enroller and keeper of records.
@@ -78,12 +106,13 @@ pub struct Site {
 impl Site {
     /// Makes the folder with the tools, as an administrator would.
     pub fn found() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Home::new();
         let path = folder.path();
         index(path, &["init", "--model", "test", "--dimension", &DIMENSION.to_string()]);
         let list = index(path, &list_arguments("UTO", "first"));
         let token = |arguments: &[&str]| index(path, &[&["token", "add"], arguments].concat());
-        let every = ["--verb", "enrol", "--verb", "retire", "--verb", "inspect", "--verb", "publish"];
+        let verbs = ["enrol", "retire", "restrict", "erase", "inspect", "publish"];
+        let every: Vec<&str> = verbs.into_iter().flat_map(|verb| ["--verb", verb]).collect();
         let clerk = token(&[&["--name", "clerk", "--nation", "UTO", "--own"], every.as_slice()].concat());
         let search = ["--verb", "lookup", "--verb", "verify", "--purpose", "border_control"];
         let own = ["--name", "guard", "--nation", "UTO", "--watchlist", &list];
@@ -120,7 +149,11 @@ impl Server {
     pub fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(binary("limen"));
         command.args(["serve", "--listen", "127.0.0.1:0", "--folder"]).arg(folder);
-        command.envs(environment.iter().copied()).env("RUST_LOG", "warn").stdout(Stdio::piped());
+        command
+            .envs(environment.iter().copied())
+            .env("RUST_LOG", "warn")
+            .env("LIMEN_ROOT_KEY", ROOT_KEY)
+            .stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

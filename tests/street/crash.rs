@@ -5,6 +5,7 @@ use gallery::{
     Gallery, Setup,
     ambient::Ambient,
     event::{Event, What},
+    keys::root::RootKey,
 };
 use rand_chacha::{
     ChaCha8Rng,
@@ -146,7 +147,8 @@ fn kill_nine(id: u32) {
 }
 
 fn record_and_log_agree(site: &Site, anchor: &Path, known: &Known) {
-    let setup = Setup { anchor: Some(anchor.to_owned()), ..Setup::with_threads(1) };
+    let root = RootKey::find(site.folder.path(), Some(ROOT_KEY), None).unwrap();
+    let setup = Setup { anchor: Some(anchor.to_owned()), ..Setup::new(root, 1) };
     let gallery = Gallery::open(site.folder.path(), setup, Ambient::system()).unwrap();
     gallery.check().unwrap();
     let status = gallery.status().unwrap();

@@ -5,6 +5,7 @@ mod anchor;
 mod bad_input;
 mod crash;
 mod enrol;
+mod erase;
 mod lookup;
 mod overload;
 mod real_faces;

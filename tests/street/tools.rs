@@ -137,6 +137,7 @@ fn a_bulk_enrolment_that_is_killed_is_resumed() {
     let arguments = enrol(features.to_str().unwrap(), rows.to_str().unwrap(), &[]);
     for pause_ms in [150, 250, 350] {
         let mut command = std::process::Command::new(binary("limen-index"));
+        command.env("LIMEN_ROOT_KEY", ROOT_KEY);
         let mut child = command.args(&arguments).env("LIMEN_FOLDER", path).spawn().unwrap();
         std::thread::sleep(std::time::Duration::from_millis(pause_ms));
         child.kill().unwrap();

@@ -8,6 +8,7 @@ use gallery::{
     authority::{Caller, Grant, Reach, VerbName},
     enrol_batch::{self, BulkRow, RowOutcome},
     id::{AgencyId, WatchlistId},
+    keys::root::RootKey,
     law::{Category, HandlingCode, LegalBasis, Nation, Purpose},
     publish,
     token::Tokens,
@@ -40,12 +41,14 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn build(cast: &Cast, args: &DemoArgs) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("limen-demo-").tempdir()?;
-        let path = folder.path();
-        Gallery::create(path)?;
+        let path = &folder.path().join("data");
         let ambient = Ambient::system();
-        let lists = furnish(&Gallery::open(path, Setup::with_threads(1), ambient.clone())?, cast)?;
+        let root = RootKey::draw(&ambient);
+        Gallery::create(path, &root, &ambient)?;
+        let setup = Setup::new(root.clone(), 1);
+        let lists = furnish(&Gallery::open(path, setup, ambient.clone())?, cast)?;
         let tokens = hand_out(path, &ambient, &lists)?;
-        let node = Arc::new(Node::open(&Config { listen: args.listen, ..Config::of_folder(path) })?);
+        let node = Arc::new(Node::open(&Config { listen: args.listen, ..Config::of_folder(path) }, root)?);
         let began = Instant::now();
         fill(&node.gallery, cast, &lists)?;
         Ok(Self { node, lists, tokens, enrolling: began.elapsed(), folder })
@@ -82,6 +85,7 @@ fn furnish(gallery: &Gallery, cast: &Cast) -> anyhow::Result<Vec<WatchlistId>> {
         model,
         threshold: Threshold::new(cast.threshold)?,
         retention_days: 365,
+        review_days: 365,
     };
     let list = |nation: &str| {
         let (list, _) = publish::create_watchlist(gallery, &administrator(nation)?, policy.clone(), None)?;

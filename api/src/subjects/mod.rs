@@ -1,5 +1,7 @@
 //! `/v1/subjects`
 
+mod addressed;
+
 pub(crate) mod create;
 
 pub(crate) mod find;
@@ -7,3 +9,7 @@ pub(crate) mod find;
 pub(crate) mod read;
 
 pub(crate) mod retire;
+
+pub(crate) mod restriction;
+
+pub(crate) mod erase;

@@ -40,6 +40,10 @@ pub(crate) struct SubjectResponse {
     #[schema(value_type = Option<String>, format = DateTime)]
     #[serde(skip_serializing_if = "Option::is_none")]
     retired_at: Option<Timestamp>,
+    /// Since when it is contested: kept, not searched.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restricted_at: Option<Timestamp>,
     entries: Vec<EntryResponse>,
     encounters: Vec<EncounterResponse>,
     receipt: ReceiptBody,
@@ -57,7 +61,10 @@ struct EntryResponse {
     /// Until when it may be searched.
     #[schema(value_type = String, format = DateTime)]
     retain_until: Timestamp,
-    /// `active`, `retired` or `expired`.
+    /// By when a person is to look whether it is still needed.
+    #[schema(value_type = String, format = DateTime)]
+    review_by: Timestamp,
+    /// `active`, `retired`, `expired` or `restricted`.
     #[schema(value_type = String)]
     state: EntryState,
 }
@@ -86,6 +93,7 @@ impl From<(Subject, Receipt)> for SubjectResponse {
             category: entry.category,
             listed_at: entry.listed_at,
             retain_until: entry.retain_until,
+            review_by: entry.review_by,
             state: entry.state,
         };
         let encounter = |encounter: gallery::subject::Encounter| EncounterResponse {
@@ -101,6 +109,7 @@ impl From<(Subject, Receipt)> for SubjectResponse {
             reference: subject.reference,
             enrolled_at: subject.enrolled_at,
             retired_at: subject.retired_at,
+            restricted_at: subject.restricted_at,
             entries: subject.entries.into_iter().map(entry).collect(),
             encounters: subject.encounters.into_iter().map(encounter).collect(),
             receipt: receipt.into(),

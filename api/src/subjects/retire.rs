@@ -1,16 +1,7 @@
 //! `DELETE /v1/subjects/{id}`
 
-use crate::{
-    body::{Key, RequestHash, path_value},
-    caller::By,
-    node::Node,
-    problem::Problem,
-    wire::ReceiptBody,
-};
-use axum::{
-    Json,
-    extract::{Path, Request, State},
-};
+use crate::{node::Node, problem::Problem, subjects::addressed::Addressed, wire::ReceiptBody};
+use axum::{Json, extract::State};
 use gallery::{id::SubjectId, retire, timestamp::Timestamp};
 use serde::Serialize;
 use std::sync::Arc;
@@ -39,13 +30,8 @@ pub(crate) struct RetiredResponse {
     ))]
 pub(crate) async fn retire_subject(
     State(node): State<Arc<Node>>,
-    By(caller): By,
-    Path(id): Path<String>,
-    key: Key,
-    request: Request,
+    Addressed { caller, subject, idempotency }: Addressed,
 ) -> Result<Json<RetiredResponse>, Problem> {
-    let idempotency = key.with(RequestHash::new(&request.into_parts().0, &[]));
-    let subject: SubjectId = path_value(&id, "id")?;
     let retire = move |gallery: &_| retire::retire(gallery, &caller, subject, idempotency);
     let (retired_at, receipt) = node.blocking(retire).await?;
     Ok(Json(RetiredResponse { subject, retired_at, receipt: receipt.into() }))

@@ -46,6 +46,8 @@ pub(crate) struct WatchlistBody {
     threshold: Threshold,
     /// For how many days after listing an entry may be searched.
     retention_days: u32,
+    /// After how many days a person is to look whether an entry is still needed; the end of retention if not given.
+    review_days: Option<u32>,
 }
 
 /// A watchlist, made.
@@ -80,6 +82,7 @@ pub(crate) async fn create_watchlist(
         model: body.model,
         threshold: body.threshold.0,
         retention_days: body.retention_days,
+        review_days: body.review_days.unwrap_or(body.retention_days),
     };
     let create = move |gallery: &_| publish::create_watchlist(gallery, &caller, policy, idempotency);
     let (watchlist, receipt) = node.blocking(create).await?;

@@ -45,6 +45,7 @@ pub(crate) struct WatchlistResponse {
     model: ModelId,
     threshold: f32,
     retention_days: u32,
+    review_days: u32,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -63,6 +64,7 @@ impl From<&Watchlist> for WatchlistResponse {
             model: policy.model,
             threshold: policy.threshold.value(),
             retention_days: policy.retention_days,
+            review_days: policy.review_days,
             created_at: watchlist.created_at,
         }
     }

@@ -16,6 +16,7 @@ pub(crate) use piece::Piece;
 pub(crate) use shelf::Shelf;
 
 use crate::{
+    ambient::Ambient,
     authority::Catalogue,
     id::{EncounterKey, GenerationId, RecordSequence, SubjectId, WatchlistId},
     timestamp::Timestamp,
@@ -40,6 +41,8 @@ pub(crate) enum Delta {
     Reference { key: EncounterKey, subject: SubjectId, template: Template, lists: Vec<WatchlistId> },
     /// The watchlists on which a reference now stands.
     Lists { key: EncounterKey, model: ModelId, lists: Vec<WatchlistId> },
+    /// A reference was erased.
+    Forget { key: EncounterKey, model: ModelId },
 }
 
 /// How references are searched.
@@ -63,6 +66,8 @@ pub enum Index {
 pub(crate) struct Site {
     /// The folder for rows that are not kept in memory.
     pub(crate) folder: PathBuf,
+    /// Where the keys of those rows come from.
+    pub(crate) ambient: Ambient,
     /// What this processor can do.
     pub(crate) kernel: Kernel,
     /// What the administrator asks for.
@@ -135,6 +140,7 @@ impl Snapshot {
                         self.set_lists(key, &model, &lists);
                     }
                 }
+                Delta::Forget { key, model } => self.forget(key, &model),
             }
         }
         for (model, arriving) in arriving {
@@ -149,7 +155,7 @@ impl Snapshot {
             Coding {
                 plan: Arc::new(Plan::unfitted(dimension)),
                 fitted_on: 0,
-                shelf: Arc::new(Shelf::new(&site.folder, dimension)),
+                shelf: Arc::new(Shelf::new(&site.folder, dimension, &site.ambient)),
                 approximate: None,
             }
         });
@@ -164,6 +170,15 @@ impl Snapshot {
         let after = pieces.partition_point(|piece| piece.first_key() <= key);
         if let Some(piece) = after.checked_sub(1).map(|at| &mut pieces[at]) {
             Arc::make_mut(piece).set_lists(key, lists);
+        }
+    }
+
+    /// Takes a reference out of every list, and its codes out of memory.
+    fn forget(&mut self, key: EncounterKey, model: &ModelId) {
+        let Some(pieces) = self.pieces.get_mut(model) else { return };
+        let after = pieces.partition_point(|piece| piece.first_key() <= key);
+        if let Some(piece) = after.checked_sub(1).map(|at| &mut pieces[at]) {
+            Arc::make_mut(piece).forget(key);
         }
     }
 

@@ -115,6 +115,14 @@ impl Piece {
         set_lists(&mut self.lists, &self.keys, key, lists)
     }
 
+    /// Takes a reference out of every list, blanks its codes and its row on the shelf.
+    pub(super) fn forget(&mut self, key: EncounterKey) {
+        let Ok(row) = self.keys.binary_search(&key) else { return };
+        self.lists.values_mut().for_each(|filter| filter.clear(row));
+        Arc::make_mut(&mut self.coded).blank(row);
+        self.shelf.blank(Slot(self.first + row as u32));
+    }
+
     /// Can the next piece be merged into this one?
     pub(super) fn takes(&self, next: &Self) -> bool {
         self.len() < 2 * next.len()

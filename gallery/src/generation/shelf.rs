@@ -1,6 +1,11 @@
 //! The references in f32, which a search reads one by one and seldom: in a file without a name that ends with
-//! the process, so that they take no memory. The record is what they are made from.
+//! the process, so that they take no memory. They are sealed there under a key that ends with the process, too. The
+//! record is what they are made from.
 
+use crate::{
+    ambient::Ambient,
+    keys::seal::{SealingKey, TAG},
+};
 use matcher::{
     kernel::{Block, LANES},
     rows::{Rows, Slot, Unreadable},
@@ -16,19 +21,21 @@ use std::{
 
 /// The rows of one model, by slot.
 ///
-/// A row in the file is its features, little-endian, and a CRC-32C over them and the slot, so that a row that
-/// was damaged, or is another's, is not believed. What cannot be written (the disk is full) stays in memory.
+/// A row in the file is its features, little-endian, sealed with its slot as the nonce: no slot is put twice, and a
+/// row that was damaged, or is another's, is not believed. What cannot be written (the disk is full) stays in memory.
 pub(crate) struct Shelf {
     blocks: usize,
+    key: SealingKey,
     file: Option<File>,
     kept: RwLock<HashMap<u32, Box<[Block]>>>,
 }
 
 impl Shelf {
     /// An empty one, for rows of so many features, in this folder; in memory if a file cannot be made there.
-    pub(crate) fn new(folder: &Path, dimension: usize) -> Self {
+    pub(crate) fn new(folder: &Path, dimension: usize, ambient: &Ambient) -> Self {
         let file = if cfg!(unix) { tempfile::tempfile_in(folder).ok() } else { None };
-        Self { blocks: dimension.div_ceil(LANES), file, kept: RwLock::default() }
+        let key = SealingKey::new(&ambient.random());
+        Self { blocks: dimension.div_ceil(LANES), key, file, kept: RwLock::default() }
     }
 
     /// Puts rows into the slots from `first` on.
@@ -38,7 +45,7 @@ impl Shelf {
             let count = AT_ONCE.min(rows.len() - start);
             let slot = first.0 + start as u32;
             let bytes: Vec<u8> =
-                (0..count).flat_map(|i| encode(slot + i as u32, rows.blocks(start + i, 1))).collect();
+                (0..count).flat_map(|i| self.seal(slot + i as u32, rows.blocks(start + i, 1))).collect();
             if self.write(slot, &bytes).is_err() {
                 let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
                 kept.extend((0..count).map(|i| (slot + i as u32, rows.blocks(start + i, 1).into())));
@@ -57,7 +64,14 @@ impl Shelf {
         }
         let mut bytes = vec![0; self.stride()];
         self.read_at(slot.0, &mut bytes).map_err(|error| Unreadable(error.to_string()))?;
-        decode(slot.0, &bytes, into).ok_or_else(|| Unreadable("it is not what was written".to_owned()))
+        self.open(slot.0, &mut bytes, into).ok_or_else(|| Unreadable("it is not what was written".to_owned()))
+    }
+
+    /// Overwrites a row: it cannot be read any more. The file ends with the process, so that what cannot be
+    /// overwritten does so, too.
+    pub(crate) fn blank(&self, slot: Slot) {
+        self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(&slot.0);
+        let _ = self.write(slot.0, &vec![0; self.stride()]);
     }
 
     /// Bytes of memory that it takes.
@@ -66,8 +80,26 @@ impl Shelf {
         kept.len() * self.blocks * size_of::<Block>()
     }
 
+    fn seal(&self, slot: u32, row: &[Block]) -> Vec<u8> {
+        let mut bytes: Vec<u8> = row.iter().flat_map(|block| block.0).flat_map(f32::to_le_bytes).collect();
+        let tag = self.key.seal_in_place(nonce(slot), &[], &mut bytes);
+        bytes.extend(tag);
+        bytes
+    }
+
+    fn open(&self, slot: u32, sealed: &mut [u8], into: &mut [Block]) -> Option<()> {
+        let length = self.key.open_in_place(nonce(slot), &[], sealed)?;
+        let (features, _) = sealed[..length].as_chunks::<4>();
+        for (block, features) in into.iter_mut().zip(features.chunks_exact(LANES)) {
+            for (value, bytes) in block.0.iter_mut().zip(features) {
+                *value = f32::from_le_bytes(*bytes);
+            }
+        }
+        Some(())
+    }
+
     fn stride(&self) -> usize {
-        self.blocks * size_of::<Block>() + CHECK
+        self.blocks * size_of::<Block>() + TAG
     }
 
     #[cfg(unix)]
@@ -101,31 +133,10 @@ impl fmt::Debug for Shelf {
     }
 }
 
-/// Bytes of the checksum after a row.
-const CHECK: usize = 4;
-
-fn encode(slot: u32, row: &[Block]) -> Vec<u8> {
-    let mut bytes: Vec<u8> = row.iter().flat_map(|block| block.0).flat_map(f32::to_le_bytes).collect();
-    bytes.extend(check(slot, &bytes).to_le_bytes());
-    bytes
-}
-
-fn decode(slot: u32, bytes: &[u8], into: &mut [Block]) -> Option<()> {
-    let (features, sum) = bytes.split_last_chunk::<CHECK>()?;
-    if u32::from_le_bytes(*sum) != check(slot, features) {
-        return None;
-    }
-    let (features, _) = features.as_chunks::<4>();
-    for (block, features) in into.iter_mut().zip(features.chunks_exact(LANES)) {
-        for (value, bytes) in block.0.iter_mut().zip(features) {
-            *value = f32::from_le_bytes(*bytes);
-        }
-    }
-    Some(())
-}
-
-fn check(slot: u32, features: &[u8]) -> u32 {
-    crc32c::crc32c_append(crc32c::crc32c(&slot.to_le_bytes()), features)
+fn nonce(slot: u32) -> [u8; 12] {
+    let mut nonce = [0; 12];
+    nonce[..4].copy_from_slice(&slot.to_le_bytes());
+    nonce
 }
 
 #[cfg(test)]
@@ -164,7 +175,7 @@ mod tests {
         let (rows, folder) = (rows(), tempfile::tempdir().unwrap());
         let missing = folder.path().join("missing");
         for (folder, in_memory) in [(folder.path(), false), (missing.as_path(), true)] {
-            let shelf = Shelf::new(folder, 40);
+            let shelf = Shelf::new(folder, 40, &Ambient::system());
             shelf.put(Slot(5), &rows);
             assert_eq!(shelf.bytes() > 0, in_memory);
             for row in 0..rows.len() {
@@ -178,7 +189,7 @@ mod tests {
     #[test]
     fn a_damaged_row_is_not_believed_and_neither_is_one_of_another_slot() {
         let folder = tempfile::tempdir().unwrap();
-        let shelf = Shelf::new(folder.path(), 40);
+        let shelf = Shelf::new(folder.path(), 40, &Ambient::system());
         shelf.put(Slot(0), &rows());
         shelf.damage(Slot(9));
         let error = read(&shelf, 9).err();

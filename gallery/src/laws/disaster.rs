@@ -115,10 +115,9 @@ fn without_the_log_nothing_is_answered_and_what_waits_for_it_is_taken_by_itself(
     drop(gallery);
     let full = Arc::new(AtomicBool::new(false));
     let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
-    let gallery = Gallery::open_on(folder.path(), Setup::with_threads(1), ambient, |disk| {
-        Full(disk, Arc::clone(&full))
-    })
-    .unwrap();
+    let gallery =
+        Gallery::open_on(folder.path(), Setup::new(root(), 1), ambient, |disk| Full(disk, Arc::clone(&full)))
+            .unwrap();
     let house = House { gallery, clock, list, folder };
     house.enrol("a", axis(0)).unwrap();
     full.store(true, Ordering::SeqCst);
@@ -157,12 +156,15 @@ fn nobody_else_can_read_a_data_folder() {
 fn two_processes_do_not_open_one_folder() {
     let house = House::build();
     assert!(matches!(open(house.folder.path(), &house.clock), Err(OpenError::Locked)));
-    assert!(matches!(Gallery::create(house.folder.path()), Err(OpenError::Locked)));
+    assert!(matches!(
+        Gallery::create(house.folder.path(), &root(), &Ambient::system()),
+        Err(OpenError::Locked)
+    ));
     let elsewhere = tempfile::tempdir().unwrap();
     assert!(matches!(open(elsewhere.path(), &house.clock), Err(OpenError::Missing(_))));
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());
@@ -180,14 +182,14 @@ fn an_older_store_or_a_shortened_log_is_refused() {
     house.enrol("a", axis(0)).unwrap();
     let House { gallery, clock, list, folder } = house;
     drop(gallery);
-    let old = tempfile::tempdir().unwrap();
+    let old = Home::new();
     copy(folder.path(), old.path());
     let house = House { gallery: open(folder.path(), &clock).unwrap(), clock, list, folder };
     house.enrol("b", axis(1)).unwrap();
     let House { gallery, clock, folder, .. } = house;
     drop(gallery);
     let mixed = |store: &Path, log: &Path| {
-        let mixed = tempfile::tempdir().unwrap();
+        let mixed = Home::new();
         copy(store, mixed.path());
         std::fs::remove_dir_all(mixed.path().join("log")).unwrap();
         copy(&log.join("log"), &mixed.path().join("log"));
@@ -247,10 +249,10 @@ fn a_damaged_record_is_refused_at_start() {
         Err(OpenError::Recover(RecoverError::Counts))
     ));
     assert!(damage("UPDATE watchlist SET active = 1").is_ok());
-    let flip = "UPDATE encounter SET features = zeroblob(length(features))";
+    let flip = "UPDATE encounter SET template = zeroblob(length(template))";
     assert!(matches!(damage(flip), Err(OpenError::Recover(RecoverError::Store(_)))));
     // A tool that opens it without what is searched gives none of it out.
-    let setup = Setup { index: crate::Index::Unsearched, ..Setup::with_threads(1) };
+    let setup = Setup { index: crate::Index::Unsearched, ..Setup::new(root(), 1) };
     let gallery = Gallery::open(folder.path(), setup, Ambient::system()).unwrap();
     let mut given = 0;
     let exported = export::export(&gallery, &utopia(), list, |_| {

@@ -1,6 +1,7 @@
 //! The gallery's laws, each as a test; here the house that they are tried in.
 
 mod disaster;
+mod erasure;
 mod record;
 mod search;
 
@@ -14,6 +15,7 @@ use crate::{
     generation::Snapshot,
     id::{SubjectId, WatchlistId},
     idempotency::{Idempotency, IdempotencyKey},
+    keys::root::RootKey,
     law::{Category, HandlingCode, LegalBasis, Purpose},
     lookup::{self, LookupError, LookupRequest, Preparation},
     open::{OpenError, Setup},
@@ -43,12 +45,32 @@ impl Clock for Hand {
     }
 }
 
+/// A data folder in a place of its own, so that what stands beside it goes with it.
+pub(super) struct Home(tempfile::TempDir, std::path::PathBuf);
+
+impl Home {
+    fn new() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("data");
+        Self(place, path)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.1
+    }
+
+    /// The data folder with what stands beside it.
+    pub(super) fn place(&self) -> &Path {
+        self.0.path()
+    }
+}
+
 /// A gallery on disk with a watchlist of Utopia and a clock that stands still.
 pub(super) struct House {
     pub(super) gallery: Gallery,
     pub(super) clock: Arc<Hand>,
     pub(super) list: WatchlistId,
-    pub(super) folder: tempfile::TempDir,
+    pub(super) folder: Home,
 }
 
 pub(super) const DIMENSION: usize = 8;
@@ -61,10 +83,14 @@ pub(super) fn utopia() -> Caller {
     Caller::administrator("admin".parse().unwrap(), "UTO".parse().unwrap())
 }
 
+pub(super) fn root() -> RootKey {
+    RootKey::find(Path::new(""), Some(&"17".repeat(32)), None).unwrap()
+}
+
 pub(super) fn open(folder: &Path, clock: &Arc<Hand>) -> Result<Gallery, OpenError> {
     Gallery::open(
         folder,
-        Setup::with_threads(1),
+        Setup::new(root(), 1),
         Ambient { clock: Arc::clone(clock) as _, ..Ambient::system() },
     )
 }
@@ -79,13 +105,14 @@ pub(super) fn policy(name: &str) -> Policy {
         model: model(),
         threshold: Threshold::new(0.9).unwrap(),
         retention_days: 10,
+        review_days: 10,
     }
 }
 
 impl House {
     pub(super) fn build() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Gallery::create(folder.path()).unwrap();
+        let folder = Home::new();
+        Gallery::create(folder.path(), &root(), &Ambient::system()).unwrap();
         let clock = Arc::new(Hand(AtomicI64::new(1_800_000_000_000)));
         let gallery = open(folder.path(), &clock).unwrap();
         publish::add_model(&gallery, &utopia(), ModelProfile::new(model(), DIMENSION, None).unwrap())
@@ -106,7 +133,7 @@ impl House {
         drop(gallery);
         let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
         let gallery =
-            Gallery::open(folder.path(), Setup { index, ..Setup::with_threads(2) }, ambient).unwrap();
+            Gallery::open(folder.path(), Setup { index, ..Setup::new(root(), 2) }, ambient).unwrap();
         Self { gallery, clock, list, folder }
     }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    SubjectChangeError,
     authority::{Caller, Grant, Reach},
     decision::Decision,
     enrol::{self, EnrolError},
@@ -29,7 +30,7 @@ fn a_retired_subject_is_never_a_candidate_also_after_a_restart() {
         house = house.reopen();
     }
     let again = retire::retire(&house.gallery, &utopia(), subject, None);
-    assert!(matches!(again, Err(retire::RetireError::Retired)));
+    assert!(matches!(again, Err(SubjectChangeError::State(_))));
     // The reference is free again; the retired record stays.
     assert_ne!(house.enrol("a", axis(0)).unwrap(), subject);
     let (record, _) = inspect::inspect(&house.gallery, &utopia(), &Which::Id(subject)).unwrap();
@@ -48,7 +49,7 @@ fn a_reference_is_unique_within_its_nation() {
     let seen = inspect::inspect(&house.gallery, &foreigner, &Which::Id(subject));
     assert!(matches!(seen, Err(inspect::InspectError::Unknown)));
     let retired = retire::retire(&house.gallery, &foreigner, subject, None);
-    assert!(matches!(retired, Err(retire::RetireError::Unknown)));
+    assert!(matches!(retired, Err(SubjectChangeError::Unknown)));
 }
 
 #[test]
@@ -193,7 +194,7 @@ fn a_token_for_one_list_neither_sees_nor_changes_people_on_others() {
     };
     let caller = reaching(other.id);
     let retired = retire::retire(&house.gallery, &caller, subject, None);
-    assert!(matches!(retired, Err(retire::RetireError::Unknown)));
+    assert!(matches!(retired, Err(SubjectChangeError::Unknown)));
     let seen = inspect::inspect(&house.gallery, &caller, &Which::Id(subject));
     assert!(matches!(seen, Err(inspect::InspectError::Unknown)));
     let new = NewEncounter { reference: None, captured_at: None, sample: sample(axis(1)) };
@@ -202,7 +203,7 @@ fn a_token_for_one_list_neither_sees_nor_changes_people_on_others() {
     // Nor people who stood there once.
     retire::retire(&house.gallery, &reaching(house.list), subject, None).unwrap();
     let retired = retire::retire(&house.gallery, &caller, subject, None);
-    assert!(matches!(retired, Err(retire::RetireError::Unknown)));
+    assert!(matches!(retired, Err(SubjectChangeError::Unknown)));
     let misses = house.events().into_iter().filter(|event| matches!(event.what, What::Refused { .. }));
     assert_eq!(misses.count(), 4, "each attempt is in the log");
 }

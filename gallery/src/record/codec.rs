@@ -1,8 +1,12 @@
 //! How values stand in columns.
 
 use super::StoreError;
-use crate::timestamp::Timestamp;
-use rusqlite::Row;
+use crate::{
+    id::{EncounterId, SubjectId},
+    keys::{Holder, Keys, NoKey, TemplateKey},
+    timestamp::Timestamp,
+};
+use rusqlite::{Connection, Row, functions::FunctionFlags, types::ValueRef};
 use std::{collections::BTreeSet, fmt::Display, str::FromStr};
 
 /// Features as f32, little-endian.
@@ -14,6 +18,61 @@ pub(super) fn features_to_bytes(features: &[f32]) -> Vec<u8> {
 pub(super) fn features_from_bytes(bytes: &[u8]) -> Option<Vec<f32>> {
     let (features, rest) = bytes.as_chunks::<4>();
     rest.is_empty().then(|| features.iter().map(|x| f32::from_le_bytes(*x)).collect())
+}
+
+/// The features of an encounter as it stands in its row.
+pub(super) fn template(
+    row: &Row<'_>,
+    column: usize,
+    id: EncounterId,
+    model: &str,
+    key: &TemplateKey,
+) -> Result<Vec<f32>, StoreError> {
+    let bad = || StoreError::Damaged(format!("encounter {id} is not what was sealed"));
+    let sealed = row.get_ref(column)?.as_blob().map_err(|_| bad())?;
+    let plain = key.open(id, model, sealed).ok_or_else(bad)?;
+    features_from_bytes(&plain).ok_or_else(bad)
+}
+
+/// The key of a subject whose id and owner stand in these columns.
+pub(super) fn template_key(
+    keys: &Keys,
+    row: &Row<'_>,
+    (id, owner): (usize, usize),
+    number: i64,
+) -> Result<TemplateKey, StoreError> {
+    let subject = SubjectId::from_bytes(self::id(row, id, "a subject's id")?);
+    let owner = parse(row.get_ref(owner)?.as_str().unwrap_or_default(), "a subject's owner")?;
+    keys.of(Holder { subject, row: number, owner: &owner }).map_err(|error| match error {
+        NoKey::Unread(error) => error.into(),
+        NoKey::Destroyed => StoreError::Damaged(format!("the key of {subject} was destroyed")),
+        NoKey::Damaged => StoreError::Damaged(format!("the key of {subject} cannot be read back")),
+    })
+}
+
+/// Gives a connection the function `row_sum`, by which rows carry their checksums: CRC-32C over its arguments, each
+/// with its type and length.
+pub(super) fn define_row_sum(connection: &Connection) -> rusqlite::Result<()> {
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("row_sum", -1, flags, |arguments| {
+        let part = |at: usize| match arguments.get_raw(at) {
+            ValueRef::Null => (0u8, [0; 8], &[][..]),
+            ValueRef::Integer(value) => (1, value.to_le_bytes(), &[][..]),
+            ValueRef::Real(value) => (2, value.to_bits().to_le_bytes(), &[][..]),
+            ValueRef::Text(text) => (3, (text.len() as u64).to_le_bytes(), text),
+            ValueRef::Blob(bytes) => (4, (bytes.len() as u64).to_le_bytes(), bytes),
+        };
+        let sum = (0..arguments.len()).map(part).fold(0, |sum, (kind, head, body)| {
+            let sum = crc32c::crc32c_append(crc32c::crc32c_append(sum, &[kind]), &head);
+            crc32c::crc32c_append(sum, body)
+        });
+        Ok(i64::from(sum))
+    })
+}
+
+/// Is the value in this column, that of a comparison with `row_sum`, true?
+pub(super) fn whole(row: &Row<'_>, column: usize, what: &str) -> Result<(), StoreError> {
+    if row.get(column)? { Ok(()) } else { Err(StoreError::Damaged(format!("{what} fails its checksum"))) }
 }
 
 /// CRC-32C of the parts, each preceded by its length.

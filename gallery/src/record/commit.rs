@@ -9,6 +9,7 @@ use crate::{
     generation::{Current, Delta},
     id::RecordSequence,
     idempotency::{Idempotency, KEPT_HOURS},
+    keys::Keys,
     timestamp::Timestamp,
 };
 use audit::{
@@ -73,6 +74,9 @@ pub(super) struct Committer {
     pub(super) log: Arc<Log>,
     pub(super) current: Arc<Current>,
     pub(super) ambient: Ambient,
+    pub(super) keys: Arc<Keys>,
+    /// Was a subject erased, whose rows may stand in the write-ahead log?
+    pub(super) erased: bool,
     /// Committed, but the log would not take the events: nothing else is changed before it does.
     pub(super) unlogged: Vec<Pending>,
     /// Logged, but the outbox still holds the events.
@@ -134,6 +138,9 @@ impl Committer {
         }
         let (done, refused) = self.commit(jobs)?;
         self.unlogged = done;
+        if self.erased {
+            self.empty_the_wal();
+        }
         // A refusal may rest on another change of the same transaction ("retired already"): it is told when
         // that change is told.
         match self.log_and_publish()? {
@@ -166,9 +173,12 @@ impl Committer {
                 }
             }
         }
+        // A template is on record only after its key.
+        failure = failure.or_else(|| self.keys.settle().map_err(StoreError::from).err());
         if failure.is_none() {
             failure = self.connection.execute_batch("COMMIT").map_err(StoreError::from).err();
         }
+        self.keys.forget();
         let Some(error) = failure else {
             self.unsettled.clear(); // the transaction settled them
             return Ok((done, refused));
@@ -203,7 +213,8 @@ impl Committer {
         let connection = &self.connection;
         let (sequence, salt) = (self.sequence.next(), self.ambient.random());
         connection.execute_batch("SAVEPOINT change")?;
-        let effect = match work(&Change { connection, now, salt, ambient: &self.ambient }) {
+        let (ambient, keys) = (&self.ambient, &self.keys);
+        let effect = match work(&Change { connection, now, sequence, salt, ambient, keys }) {
             Ok(effect) => effect,
             // For want of room, and for worse, SQLite undoes the whole transaction, not one statement.
             Err(Refused { for_room }) if connection.is_autocommit() => {
@@ -214,6 +225,7 @@ impl Committer {
                 return Ok(None);
             }
         };
+        self.erased |= matches!(effect.what, What::Erase { .. });
         let payload = Event { at: now, actor, sequence: Some(sequence), what: effect.what }.payload();
         answer::put_outbox(connection, sequence, &salt, &payload)?;
         let keyed = key.is_some();
@@ -260,6 +272,16 @@ impl Committer {
         }
         // Without counts and dates from the store, what is searched cannot be answered for.
         if unread { Err(()) } else { settled.map(Ok) }
+    }
+
+    /// Takes what was erased out of the write-ahead log, unless somebody reads: then with the next erasure, or in its
+    /// own time. It is sealed under a key that is destroyed.
+    fn empty_the_wal(&mut self) {
+        let patience = |time| self.connection.busy_timeout(time);
+        let emptied =
+            patience(Duration::ZERO).is_ok() && super::recover::settle_store(&self.connection).is_ok();
+        let _ = patience(super::PATIENCE);
+        self.erased = !emptied;
     }
 
     /// Clears the outbox of what the log holds; for want of room it is tried again later. `Err` when the store

@@ -2,17 +2,22 @@
 
 mod answer;
 pub(crate) mod change;
+pub(crate) mod check;
 mod codec;
 mod commit;
+pub(crate) mod person;
 pub(crate) mod read;
 pub mod recover;
+pub(crate) mod standing;
 pub(crate) mod writer;
 
+use crate::keys::{Keys, KeysError};
 use audit::log::AppendError;
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use std::{
+    ops::Deref,
     path::{Path, PathBuf},
-    sync::{Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
 };
 
 /// The database's file name in a data folder.
@@ -33,6 +38,9 @@ pub enum StoreError {
     /// SQLite says why.
     #[error("the store failed: {0}")]
     Sql(rusqlite::Error),
+    /// The keys cannot be read or written.
+    #[error("the keys cannot be used: {0}")]
+    Keys(std::io::Error),
     /// A record is not what was written.
     #[error("the store is damaged: {0}; restore a backup")]
     Damaged(String),
@@ -42,6 +50,24 @@ impl StoreError {
     /// May the same succeed later, without a restart?
     pub(crate) fn passing(&self) -> bool {
         matches!(self, Self::Full | Self::Locked)
+    }
+}
+
+impl From<std::io::Error> for StoreError {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Self::Full,
+            _ => Self::Keys(error),
+        }
+    }
+}
+
+impl From<KeysError> for StoreError {
+    fn from(error: KeysError) -> Self {
+        match error {
+            KeysError::Io(error) => error.into(),
+            error => Self::Damaged(error.to_string()),
+        }
     }
 }
 
@@ -75,8 +101,33 @@ pub enum WriteError {
     Poisoned,
 }
 
-/// One consistent state of the record, to be read.
-pub(crate) type Reading = Connection;
+/// One consistent state of the record, to be read, and what its templates are opened with.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    connection: &'a Connection,
+    keys: &'a Keys,
+}
+
+impl<'a> Reading<'a> {
+    pub(crate) fn new(connection: &'a Connection, keys: &'a Keys) -> Self {
+        Self { connection, keys }
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        self.keys
+    }
+}
+
+impl Deref for Reading<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection
+    }
+}
+
+/// How long a connection waits for another's lock.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Connections that may read at a time; further readers wait.
 const READERS: usize = 16;
@@ -85,6 +136,7 @@ const READERS: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Store {
     path: PathBuf,
+    keys: Arc<Keys>,
     places: Mutex<Places>,
     freed: Condvar,
 }
@@ -96,14 +148,14 @@ struct Places {
 }
 
 impl Store {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, places: Mutex::default(), freed: Condvar::new() }
+    pub(crate) fn new(path: PathBuf, keys: Arc<Keys>) -> Self {
+        Self { path, keys, places: Mutex::default(), freed: Condvar::new() }
     }
 
     /// Reads one consistent state of the record.
     pub(crate) fn read<T, E: From<StoreError>>(
         &self,
-        read: impl FnOnce(&Connection) -> Result<T, E>,
+        read: impl FnOnce(&Reading<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let mut place = self.take();
         let mut connection = match place.connection.take() {
@@ -111,7 +163,7 @@ impl Store {
             None => open_for_reading(&self.path).map_err(|error| E::from(error.into()))?,
         };
         let transaction = connection.transaction().map_err(|error| E::from(error.into()))?;
-        let result = read(&transaction);
+        let result = read(&Reading::new(&transaction, &self.keys));
         // Nothing was written: ending it cannot lose anything.
         let ended = transaction.finish();
         place.connection = ended.is_ok().then_some(connection);
@@ -145,8 +197,9 @@ impl Drop for Place<'_> {
 fn open_for_reading(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(64);
+    codec::define_row_sum(&connection)?;
     Ok(connection)
 }
 
@@ -157,8 +210,9 @@ pub(crate) fn open_for_writing(path: &Path, create: bool) -> Result<Connection, 
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
     let mut connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(std::time::Duration::from_secs(10))?;
+    connection.busy_timeout(PATIENCE)?;
     connection.set_prepared_statement_cache_capacity(128);
+    codec::define_row_sum(&connection)?;
     // Otherwise a statement that a partial index may serve is planned anew each time it is bound.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Before the first table: a template of 512 f32 and its row fill an eighth of a page.

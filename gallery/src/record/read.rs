@@ -2,12 +2,13 @@
 
 pub(crate) use super::answer::{find as find_answer, outbox, sequence};
 
-use super::{StoreError, change::checked_features, codec};
+use super::{Reading, StoreError, codec};
 use crate::{
     authority::Catalogue,
     id::{EncounterId, EncounterKey, SubjectId, WatchlistId},
+    keys::Keys,
     law::{Category, Nation, OwnReference},
-    subject::{Encounter, Entry, EntryState, RawFeatures, Subject},
+    subject::{EntryState, RawFeatures},
     timestamp::Timestamp,
     watchlist::{Policy, Watchlist},
 };
@@ -17,7 +18,10 @@ use matcher::{
     template::{ModelId, ModelProfile},
 };
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// What is stored under an idempotency key.
 #[derive(Debug)]
@@ -52,7 +56,9 @@ pub(crate) fn models(connection: &Connection) -> Result<HashMap<ModelId, ModelPr
 /// Every watchlist.
 pub(crate) fn catalogue(connection: &Connection) -> Result<Catalogue, StoreError> {
     let sql = "SELECT w.id, w.owner, w.name, w.purposes, w.legal_bases, w.handling, w.categories, m.name, \
-               w.threshold, w.retention_days, w.created_at FROM watchlist w JOIN model m ON m.key = w.model";
+               w.threshold, w.retention_days, w.created_at, w.review_days, w.checksum = row_sum(w.id, w.owner, w.name, \
+               w.purposes, w.legal_bases, w.handling, w.categories, w.model, w.threshold, w.retention_days, \
+               w.review_days, w.created_at) FROM watchlist w JOIN model m ON m.key = w.model";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut catalogue = Catalogue::new();
@@ -65,6 +71,7 @@ pub(crate) fn catalogue(connection: &Connection) -> Result<Catalogue, StoreError
 
 fn watchlist(row: &Row<'_>) -> Result<Watchlist, StoreError> {
     let what = "a watchlist";
+    codec::whole(row, 12, what)?;
     let text = |column| row.get::<_, String>(column);
     let policy = Policy {
         name: codec::parse(&text(2)?, what)?,
@@ -75,6 +82,7 @@ fn watchlist(row: &Row<'_>) -> Result<Watchlist, StoreError> {
         model: ModelId::new(&text(7)?).map_err(|_| codec::damaged(what))?,
         threshold: Threshold::new(row.get(8)?).map_err(|_| codec::damaged(what))?,
         retention_days: row.get(9)?,
+        review_days: row.get(11)?,
     };
     Ok(Watchlist {
         id: WatchlistId::from_bytes(codec::id(row, 0, what)?),
@@ -126,29 +134,36 @@ pub(crate) struct StoredReference {
     pub(crate) lists: Vec<WatchlistId>,
 }
 
-const REFERENCE: &str = "SELECT c.key, c.id, s.id, m.name, c.features, c.checksum, \
-    (SELECT group_concat(hex(w.id), ',') FROM entry e JOIN watchlist w ON w.key = e.watchlist \
-     WHERE e.subject = c.subject AND e.state = 0 AND w.model = c.model) \
-    FROM encounter c JOIN subject s ON s.key = c.subject JOIN model m ON m.key = c.model";
+/// The watchlists on which an encounter stands.
+const LISTS: &str = "(SELECT group_concat(hex(w.id), ',') FROM entry e JOIN watchlist w ON w.key = e.watchlist \
+    WHERE e.subject = c.subject AND e.state = 0 AND w.model = c.model)";
 
-fn reference(row: &Row<'_>) -> Result<StoredReference, StoreError> {
+fn lists(row: &Row<'_>, column: usize) -> Result<Vec<WatchlistId>, StoreError> {
+    let Some(text) = row.get::<_, Option<String>>(column)? else { return Ok(Vec::new()) };
+    let lists = text.split(',').map(watchlist_from_hex).collect::<Option<_>>();
+    lists.ok_or_else(|| codec::damaged("the watchlists of an encounter"))
+}
+
+/// Encounters with all that a search needs of them.
+fn references(which: &str) -> String {
+    format!(
+        "SELECT c.key, c.id, s.id, m.name, c.template, s.owner, {LISTS}, c.subject \
+         FROM encounter c JOIN subject s ON s.key = c.subject JOIN model m ON m.key = c.model {which} ORDER BY c.key"
+    )
+}
+
+fn reference(keys: &Keys, row: &Row<'_>) -> Result<StoredReference, StoreError> {
     let id = EncounterId::from_bytes(codec::id(row, 1, "an encounter's id")?);
-    let bad = || StoreError::Damaged(format!("encounter {id} fails its checksum"));
-    let subject = SubjectId::from_bytes(codec::id(row, 2, "a subject's id")?);
+    let key = codec::template_key(keys, row, (2, 5), row.get(7)?)?;
     let model: String = row.get(3)?;
-    let bytes = row.get_ref(4)?.as_blob().map_err(|_| bad())?;
-    let features = checked_features(id, subject, &model, (bytes, row.get(5)?))?;
-    let lists = match row.get::<_, Option<String>>(6)? {
-        None => Vec::new(),
-        Some(text) => text.split(',').map(watchlist_from_hex).collect::<Option<_>>().ok_or_else(bad)?,
-    };
-    let model = ModelId::new(&model).map_err(|_| bad())?;
+    let features = codec::template(row, 4, id, &model, &key)?;
+    let model = ModelId::new(&model).map_err(|_| codec::damaged("an encounter"))?;
     Ok(StoredReference {
         key: EncounterKey(row.get(0)?),
         id,
-        subject,
+        subject: key.subject(),
         sample: RawFeatures { model, features },
-        lists,
+        lists: lists(row, 6)?,
     })
 }
 
@@ -157,45 +172,74 @@ fn watchlist_from_hex(text: &str) -> Option<WatchlistId> {
     Some(WatchlistId::from_bytes(bytes.to_be_bytes()))
 }
 
-/// Every encounter of subjects that are not retired, in the order of their keys.
+/// Every encounter of subjects that are not retired, in the order of their keys, but for these subjects'.
 pub(crate) fn each_reference(
-    connection: &Connection,
+    store: &Reading<'_>,
+    without: &HashSet<SubjectId>,
     visit: impl FnMut(StoredReference) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    each(connection, "WHERE s.retired_at IS NULL", visit)
+    each(store, "WHERE s.retired_at IS NULL", without, visit)
 }
 
 /// Every encounter, also of retired subjects.
 pub(crate) fn each_encounter(
-    connection: &Connection,
+    store: &Reading<'_>,
     visit: impl FnMut(StoredReference) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    each(connection, "", visit)
+    each(store, "WHERE s.erase_at IS NULL", &HashSet::new(), visit)
 }
 
 fn each(
-    connection: &Connection,
+    store: &Reading<'_>,
     which: &str,
+    without: &HashSet<SubjectId>,
     mut visit: impl FnMut(StoredReference) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let mut statement = connection.prepare(&format!("{REFERENCE} {which} ORDER BY c.key"))?;
+    let mut statement = store.prepare(&references(which))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        visit(reference(row)?)?;
+        let subject = SubjectId::from_bytes(codec::id(row, 2, "a subject's id")?);
+        if without.is_empty() || !without.contains(&subject) {
+            visit(reference(store.keys, row)?)?;
+        }
     }
     Ok(())
 }
 
+/// Where an encounter stands.
+pub(crate) struct Place {
+    pub(crate) key: EncounterKey,
+    pub(crate) model: ModelId,
+    /// The watchlists of its model on which its subject is active.
+    pub(crate) lists: Vec<WatchlistId>,
+}
+
+/// Where each encounter of one subject stands.
+pub(crate) fn places_of(connection: &Connection, subject: SubjectId) -> Result<Vec<Place>, StoreError> {
+    let sql = format!(
+        "SELECT c.key, m.name, {LISTS} FROM encounter c JOIN subject s ON s.key = c.subject \
+         JOIN model m ON m.key = c.model WHERE s.id = ?1 ORDER BY c.key"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([subject.bytes()])?;
+    let mut places = Vec::new();
+    while let Some(row) = rows.next()? {
+        let model = ModelId::new(&row.get::<_, String>(1)?).map_err(|_| codec::damaged("an encounter"))?;
+        places.push(Place { key: EncounterKey(row.get(0)?), model, lists: lists(row, 2)? });
+    }
+    Ok(places)
+}
+
 /// Every encounter of one subject.
 pub(crate) fn references_of(
-    connection: &Connection,
+    store: &Reading<'_>,
     subject: SubjectId,
 ) -> Result<Vec<StoredReference>, StoreError> {
-    let mut statement = connection.prepare_cached(&format!("{REFERENCE} WHERE s.id = ?1 ORDER BY c.key"))?;
+    let mut statement = store.prepare_cached(&references("WHERE s.id = ?1"))?;
     let mut rows = statement.query([subject.bytes()])?;
     let mut references = Vec::new();
     while let Some(row) = rows.next()? {
-        references.push(reference(row)?);
+        references.push(reference(store.keys, row)?);
     }
     Ok(references)
 }
@@ -214,19 +258,22 @@ pub(crate) fn entry(
     subject: SubjectId,
     watchlist: WatchlistId,
 ) -> Result<Option<(Category, EntryState)>, StoreError> {
-    let sql = "SELECT e.category, e.state FROM entry e JOIN subject s ON s.key = e.subject \
+    let sql = "SELECT e.category, e.state, e.checksum = row_sum(e.subject, e.watchlist, e.category, e.listed_at, \
+               e.retain_until, e.review_by, e.state) FROM entry e JOIN subject s ON s.key = e.subject \
                JOIN watchlist w ON w.key = e.watchlist WHERE s.id = ?1 AND w.id = ?2";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params![subject.bytes(), watchlist.bytes()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
+    codec::whole(row, 2, "an entry")?;
     Ok(Some((codec::parse(&row.get::<_, String>(0)?, "an entry's category")?, state(row.get(1)?)?)))
 }
 
-fn state(number: u8) -> Result<EntryState, StoreError> {
+pub(super) fn state(number: u8) -> Result<EntryState, StoreError> {
     match number {
         0 => Ok(EntryState::Active),
         1 => Ok(EntryState::Retired),
         2 => Ok(EntryState::Expired),
+        3 => Ok(EntryState::Restricted),
         _ => Err(codec::damaged("an entry's state")),
     }
 }
@@ -250,7 +297,8 @@ pub(crate) fn is_retired(
     owner: &Nation,
     reference: &OwnReference,
 ) -> Result<bool, StoreError> {
-    let sql = "SELECT 1 FROM subject WHERE owner = ?1 AND reference = ?2 AND retired_at IS NOT NULL";
+    let sql = "SELECT 1 FROM subject WHERE owner = ?1 AND reference = ?2 AND retired_at IS NOT NULL \
+               AND erase_at IS NULL";
     let mut statement = connection.prepare_cached(sql)?;
     Ok(statement.exists([owner.as_str(), reference.as_str()])?)
 }
@@ -278,66 +326,6 @@ pub(crate) fn reference_of(
     text.map(|text| codec::parse(&text, "a subject's reference")).transpose()
 }
 
-/// A subject of this owner, retired or not.
-pub(crate) fn subject(
-    connection: &Connection,
-    owner: &Nation,
-    id: SubjectId,
-) -> Result<Option<Subject>, StoreError> {
-    let sql = "SELECT key, reference, enrolled_at, retired_at FROM subject WHERE id = ?1 AND owner = ?2";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query(params![id.bytes(), owner.as_str()])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    let key: i64 = row.get(0)?;
-    Ok(Some(Subject {
-        id,
-        owner: owner.clone(),
-        reference: codec::parse(&row.get::<_, String>(1)?, "a subject's reference")?,
-        enrolled_at: codec::time(row, 2, "a subject")?,
-        retired_at: codec::maybe_time(row, 3, "a subject")?,
-        entries: entries(connection, key)?,
-        encounters: encounters(connection, key)?,
-    }))
-}
-
-fn entries(connection: &Connection, subject: i64) -> Result<Vec<Entry>, StoreError> {
-    let sql = "SELECT w.id, e.category, e.listed_at, e.retain_until, e.state FROM entry e \
-               JOIN watchlist w ON w.key = e.watchlist WHERE e.subject = ?1 ORDER BY e.watchlist";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([subject])?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next()? {
-        entries.push(Entry {
-            watchlist: WatchlistId::from_bytes(codec::id(row, 0, "a watchlist's id")?),
-            category: codec::parse(&row.get::<_, String>(1)?, "an entry's category")?,
-            listed_at: codec::time(row, 2, "an entry")?,
-            retain_until: codec::time(row, 3, "an entry")?,
-            state: state(row.get(4)?)?,
-        });
-    }
-    Ok(entries)
-}
-
-fn encounters(connection: &Connection, subject: i64) -> Result<Vec<Encounter>, StoreError> {
-    let sql = "SELECT c.id, c.reference, m.name, c.captured_at, c.enrolled_at FROM encounter c \
-               JOIN model m ON m.key = c.model WHERE c.subject = ?1 ORDER BY c.key";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([subject])?;
-    let mut encounters = Vec::new();
-    while let Some(row) = rows.next()? {
-        let what = "an encounter";
-        let reference: Option<String> = row.get(1)?;
-        encounters.push(Encounter {
-            id: EncounterId::from_bytes(codec::id(row, 0, what)?),
-            reference: reference.map(|text| codec::parse(&text, what)).transpose()?,
-            model: ModelId::new(&row.get::<_, String>(2)?).map_err(|_| codec::damaged(what))?,
-            captured_at: codec::maybe_time(row, 3, what)?,
-            enrolled_at: codec::time(row, 4, what)?,
-        });
-    }
-    Ok(encounters)
-}
-
 /// One row of an export.
 pub(crate) struct Exported {
     pub(crate) subject: OwnReference,
@@ -348,49 +336,42 @@ pub(crate) struct Exported {
 
 /// Every active reference of a watchlist, in the order of enrolment.
 pub(crate) fn each_of_watchlist<E: From<StoreError>>(
-    connection: &Connection,
+    store: &Reading<'_>,
     watchlist: WatchlistId,
     mut visit: impl FnMut(Exported) -> Result<(), E>,
 ) -> Result<(), E> {
-    let sql = "SELECT s.reference, c.reference, e.category, c.features, c.checksum, c.id, s.id, m.name FROM watchlist w \
+    let sql = "SELECT s.reference, c.reference, e.category, c.template, c.id, s.id, s.owner, m.name, s.key FROM watchlist w \
                JOIN entry e ON e.watchlist = w.key AND e.state = 0 JOIN subject s ON s.key = e.subject \
                JOIN model m ON m.key = w.model JOIN encounter c ON c.subject = e.subject AND c.model = w.model WHERE w.id = ?1 ORDER BY c.key";
-    let store = |error: rusqlite::Error| E::from(error.into());
-    let mut statement = connection.prepare(sql).map_err(store)?;
-    let mut rows = statement.query([watchlist.bytes()]).map_err(store)?;
-    while let Some(row) = rows.next().map_err(store)? {
-        visit(exported(row)?)?;
+    let failed = |error: rusqlite::Error| E::from(error.into());
+    let mut statement = store.prepare(sql).map_err(failed)?;
+    let mut rows = statement.query([watchlist.bytes()]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        visit(exported(store.keys, row)?)?;
     }
     Ok(())
 }
 
-fn exported(row: &Row<'_>) -> Result<Exported, StoreError> {
+fn exported(keys: &Keys, row: &Row<'_>) -> Result<Exported, StoreError> {
     let encounter: Option<String> = row.get(1)?;
-    let features: Vec<u8> = row.get(3)?;
-    let id = EncounterId::from_bytes(codec::id(row, 5, "an encounter's id")?);
-    let subject = SubjectId::from_bytes(codec::id(row, 6, "a subject's id")?);
+    let id = EncounterId::from_bytes(codec::id(row, 4, "an encounter's id")?);
+    let key = codec::template_key(keys, row, (5, 6), row.get(8)?)?;
     let model: String = row.get(7)?;
     Ok(Exported {
         subject: codec::parse(&row.get::<_, String>(0)?, "a subject's reference")?,
         encounter: encounter.map(|text| codec::parse(&text, "an encounter's reference")).transpose()?,
         category: codec::parse(&row.get::<_, String>(2)?, "an entry's category")?,
-        features: checked_features(id, subject, &model, (&features, row.get(4)?))?,
+        features: codec::template(row, 3, id, &model, &key)?,
     })
 }
 
-/// How much is on record: subjects not retired, subjects retired, encounters.
-pub(crate) fn totals(connection: &Connection) -> Result<[u64; 3], StoreError> {
-    let sql = "SELECT (SELECT count(*) FROM subject WHERE retired_at IS NULL), \
-               (SELECT count(*) FROM subject WHERE retired_at IS NOT NULL), (SELECT count(*) FROM encounter)";
-    let counts =
-        connection.query_row(sql, [], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?])).optional()?;
-    counts
-        .map(|counts: [i64; 3]| counts.map(|count| u64::try_from(count).unwrap_or(0)))
-        .ok_or_else(|| codec::damaged("the totals"))
-}
-
-/// Does SQLite find its own file in order?
-pub(crate) fn integrity(connection: &Connection) -> Result<(), StoreError> {
-    let answer: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    if answer == "ok" { Ok(()) } else { Err(StoreError::Damaged(answer)) }
+/// Subjects that a query names.
+pub(super) fn subject_ids(connection: &Connection, sql: &str) -> Result<Vec<SubjectId>, StoreError> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    let mut subjects = Vec::new();
+    while let Some(row) = rows.next()? {
+        subjects.push(SubjectId::from_bytes(codec::id(row, 0, "a subject's id")?));
+    }
+    Ok(subjects)
 }

@@ -1,9 +1,10 @@
 //! The normal way to begin: bring the log up to the store, and make what is searched from the record.
 
-use super::{StoreError, WriteError, answer, read};
+use super::{Reading, StoreError, WriteError, answer, read, standing};
 use crate::{
     generation::{Delta, Index, Site, Snapshot},
-    id::{GenerationId, RecordSequence},
+    id::{GenerationId, RecordSequence, SubjectId},
+    keys::{KeysError, ledger::Ledger},
 };
 use audit::{
     log::Log,
@@ -12,7 +13,12 @@ use audit::{
     verify::{self, VerifyError},
 };
 use rusqlite::Connection;
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    io,
+    path::Path,
+    sync::Arc,
+};
 
 /// Why record and log cannot be used together.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +26,9 @@ pub enum RecoverError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The ledger of erasures cannot be used.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// The audit log cannot be used.
     #[error(transparent)]
     Log(#[from] VerifyError),
@@ -95,33 +104,54 @@ pub(crate) fn next_generation(connection: &mut Connection) -> Result<GenerationI
     Ok(GenerationId(generation))
 }
 
-/// Makes what is searched from the record.
+/// Opens the ledger of erasures. One that is lost, or lacks what the store knows, is written anew from the store.
+pub(crate) fn open_ledger(connection: &Connection, path: &Path) -> Result<Ledger, RecoverError> {
+    let known = standing::ledger_lines(connection)?;
+    match Ledger::open(path)? {
+        Some(ledger) if ledger.lines() >= known => Ok(ledger),
+        _ => {
+            Ledger::write(path, &standing::erasures(connection)?).map_err(KeysError::Io)?;
+            let written = Ledger::open(path)?;
+            Ok(written.ok_or_else(|| KeysError::from(io::Error::from(io::ErrorKind::NotFound)))?)
+        }
+    }
+}
+
+/// Whom the ledger names beyond what the store knows.
+fn erased_since(connection: &Connection, ledger: &Ledger) -> Result<HashSet<SubjectId>, StoreError> {
+    let lines = standing::ledger_lines(connection)?..ledger.lines();
+    lines.map(|number| Ok(ledger.line(number)?.subject)).collect()
+}
+
+/// Makes what is searched from the record, without whom the ledger names.
 pub(crate) fn load(
-    connection: &Connection,
+    store: &Reading<'_>,
+    ledger: &Ledger,
     generation: GenerationId,
     site: Site,
 ) -> Result<Snapshot, RecoverError> {
-    let expected = read::counted(connection)?;
-    if expected != read::recounted(connection)? {
+    let expected = read::counted(store)?;
+    if expected != read::recounted(store)? {
         return Err(RecoverError::Counts);
     }
     let mut snapshot = Snapshot {
         generation,
-        as_of: read::sequence(connection)?,
-        catalogue: Arc::new(read::catalogue(connection)?),
-        models: Arc::new(read::models(connection)?),
+        as_of: read::sequence(store)?,
+        catalogue: Arc::new(read::catalogue(store)?),
+        models: Arc::new(read::models(store)?),
         pieces: HashMap::new(),
         codings: HashMap::new(),
         site: Arc::new(site),
         expected,
-        next_expiry: read::next_expiry(connection)?,
+        next_expiry: read::next_expiry(store)?,
     };
     if snapshot.site.index == Index::Unsearched {
         return Ok(snapshot);
     }
+    let erased = erased_since(store, ledger)?;
     const AT_ONCE: usize = 4096;
     let mut deltas = Vec::with_capacity(AT_ONCE);
-    read::each_reference(connection, |stored| {
+    read::each_reference(store, &erased, |stored| {
         let bad = || StoreError::Damaged(format!("encounter {} is not a template of its model", stored.id));
         let profile = snapshot.models.get(&stored.sample.model).ok_or_else(bad)?;
         let template = profile.template(&stored.sample.features).map_err(|_| bad())?;

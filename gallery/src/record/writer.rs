@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     ambient::Ambient, authority::Actor, generation::Current, id::RecordSequence, idempotency::Claim,
+    keys::Keys,
 };
 use audit::{log::Log, receipt::Receipt};
 use rusqlite::Connection;
@@ -35,6 +36,32 @@ impl Refusal for WriteError {
     }
 }
 
+/// Why the node itself changed nothing.
+pub(crate) enum NotDone {
+    /// There was nothing to do, and there is nothing to log.
+    Nothing,
+    /// It could not be done.
+    Fault(WriteError),
+}
+
+impl Refusal for NotDone {
+    fn for_room(&self) -> bool {
+        matches!(self, Self::Fault(error) if error.for_room())
+    }
+}
+
+impl From<WriteError> for NotDone {
+    fn from(error: WriteError) -> Self {
+        Self::Fault(error)
+    }
+}
+
+impl From<StoreError> for NotDone {
+    fn from(error: StoreError) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
 /// The handle by which verbs change the record.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -50,6 +77,7 @@ impl Writer {
         log: Arc<Log>,
         current: Arc<Current>,
         ambient: Ambient,
+        keys: Arc<Keys>,
     ) -> std::io::Result<Self> {
         let (sender, receiver) = sync_channel(QUEUE_LIMIT);
         let behind = Arc::new(AtomicBool::new(false));
@@ -59,6 +87,8 @@ impl Writer {
             log,
             current,
             ambient,
+            keys,
+            erased: false,
             unlogged: Vec::new(),
             unsettled: Vec::new(),
             behind: Arc::clone(&behind),

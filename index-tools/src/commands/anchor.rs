@@ -30,7 +30,7 @@ impl Anchor {
         let missing = || Failure::Argument("tell where: --anchor FILE".to_owned());
         let path = self.place.anchor.as_deref().ok_or_else(missing)?;
         // Before the folder is opened: opening settles what a stop has left.
-        let at = AnchorPlace::look(&self.place.folder, path, self.replace)?;
+        let at = AnchorPlace::look(self.place.folder(), path, self.replace)?;
         let tell = |known: &KnownLog| {
             format!("{} leaves, up to event {} of the record", known.leaves, known.last_event)
         };

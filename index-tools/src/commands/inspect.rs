@@ -27,7 +27,7 @@ impl Inspect {
         if self.json {
             let active: serde_json::Map<_, _> = active.into_iter().map(|(id, n)| (id, n.into())).collect();
             let report = serde_json::json!({
-                "subjects": status.subjects, "retired": status.retired, "encounters": status.encounters,
+                "subjects": status.subjects, "retired": status.retired, "erased": status.erased, "encounters": status.encounters,
                 "as_of": status.as_of, "generation": status.generation, "active_references": active,
                 "memory_bytes": status.memory_bytes, "log_size": status.log_size,
                 "log_root": status.log_root.to_string(), "log_cut_bytes": status.log_cut_bytes, "checked": self.check,
@@ -35,7 +35,10 @@ impl Inspect {
             println!("{report:#}");
             return Ok(());
         }
-        println!("subjects      {} and {} retired", status.subjects, status.retired);
+        println!(
+            "subjects      {}, {} retired and {} erased",
+            status.subjects, status.retired, status.erased
+        );
         println!("encounters    {}", status.encounters);
         println!("record        up to event {}", status.as_of.0);
         println!("audit log     {} leaves, root {}", status.log_size, status.log_root);

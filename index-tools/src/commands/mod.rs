@@ -3,6 +3,8 @@
 
 pub(crate) mod anchor;
 pub(crate) mod enrol;
+
+pub(crate) mod erase;
 pub(crate) mod export;
 pub(crate) mod init;
 pub(crate) mod inspect;

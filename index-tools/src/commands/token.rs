@@ -1,6 +1,6 @@
 //! `limen-index token`
 
-use crate::{error::Failure, place::Place};
+use crate::{error::Failure, place::Folder};
 use clap::{ArgGroup, Args, Subcommand};
 use gallery::{
     ambient::Ambient,
@@ -39,7 +39,7 @@ enum Action {
 #[derive(Args)]
 struct TokenFile {
     #[command(flatten)]
-    place: Place,
+    at: Folder,
     /// Token file, if it is not the folder's own.
     #[arg(long)]
     tokens: Option<PathBuf>,
@@ -47,7 +47,7 @@ struct TokenFile {
 
 impl TokenFile {
     fn path(&self) -> PathBuf {
-        self.tokens.clone().unwrap_or_else(|| self.place.folder.join(FILE_NAME))
+        self.tokens.clone().unwrap_or_else(|| self.at.folder.join(FILE_NAME))
     }
 }
 

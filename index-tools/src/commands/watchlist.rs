@@ -66,6 +66,9 @@ struct PolicyArgs {
     /// Days after listing for which an entry may be searched.
     #[arg(long)]
     retention_days: u32,
+    /// Days after listing by which a person is to look whether an entry is still needed [default: the retention].
+    #[arg(long)]
+    review_days: Option<u32>,
 }
 
 impl PolicyArgs {
@@ -80,6 +83,7 @@ impl PolicyArgs {
             model: ModelId::new(&self.model).map_err(|error| argument(&error))?,
             threshold: Threshold::new(self.threshold).map_err(|error| argument(&error))?,
             retention_days: self.retention_days,
+            review_days: self.review_days.unwrap_or(self.retention_days),
         })
     }
 }

@@ -1,10 +1,11 @@
--- The source of truth. Times are milliseconds since 1970, UTC. Ids are the 16 bytes of a UUID.
+-- The source of truth. A checksum is row_sum() of the row's other columns, but for counts. Times are milliseconds since 1970, UTC. Ids are the 16 bytes of a UUID.
 
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value INTEGER NOT NULL
 ) WITHOUT ROWID;
-INSERT INTO meta VALUES ('sequence', 0), ('generation', 0);
+-- clock: the latest time that a change was made; ledger: how many lines of the ledger of erasures are carried out.
+INSERT INTO meta VALUES ('sequence', 0), ('generation', 0), ('clock', 0), ('ledger', 0);
 
 CREATE TABLE model (
     key       INTEGER PRIMARY KEY,
@@ -26,20 +27,29 @@ CREATE TABLE watchlist (
     model          INTEGER NOT NULL REFERENCES model(key),
     threshold      REAL NOT NULL,
     retention_days INTEGER NOT NULL,
+    review_days    INTEGER NOT NULL,
     created_at     INTEGER NOT NULL,
+    checksum       INTEGER NOT NULL,
     -- Active references, kept by the writer in the same transaction as what it counts.
     active         INTEGER NOT NULL DEFAULT 0,
     UNIQUE (owner, name)
 );
 
 CREATE TABLE subject (
-    key         INTEGER PRIMARY KEY,
-    id          BLOB NOT NULL UNIQUE,
-    owner       TEXT NOT NULL,
-    reference   TEXT NOT NULL,
-    enrolled_at INTEGER NOT NULL,
-    retired_at  INTEGER
+    key           INTEGER PRIMARY KEY, -- also the cell of its key among the subjects' keys
+    id            BLOB NOT NULL UNIQUE,
+    owner         TEXT NOT NULL,
+    reference     TEXT NOT NULL,
+    enrolled_at   INTEGER NOT NULL,
+    retired_at    INTEGER,
+    restricted_at INTEGER,
+    erase_at      INTEGER,          -- ordered: not searched, key and rows to be destroyed
+    erased_at     INTEGER,          -- done
+    changed       INTEGER NOT NULL, -- the last event that changed what is searched of it
+    checksum      INTEGER NOT NULL
 );
+CREATE INDEX subject_changed ON subject (changed);
+CREATE INDEX subject_erasing ON subject (erase_at) WHERE erase_at IS NOT NULL AND erased_at IS NULL;
 CREATE UNIQUE INDEX subject_reference ON subject (owner, reference) WHERE retired_at IS NULL;
 CREATE INDEX subject_retired ON subject (owner, reference) WHERE retired_at IS NOT NULL;
 
@@ -49,7 +59,9 @@ CREATE TABLE entry (
     category     TEXT NOT NULL,
     listed_at    INTEGER NOT NULL,
     retain_until INTEGER NOT NULL,
-    state        INTEGER NOT NULL, -- 0 active, 1 retired, 2 expired
+    review_by    INTEGER NOT NULL,
+    state        INTEGER NOT NULL, -- 0 active, 1 retired, 2 expired, 3 restricted
+    checksum     INTEGER NOT NULL,
     PRIMARY KEY (subject, watchlist)
 ) WITHOUT ROWID;
 CREATE INDEX entry_expiry ON entry (retain_until) WHERE state = 0;
@@ -63,8 +75,8 @@ CREATE TABLE encounter (
     model       INTEGER NOT NULL REFERENCES model(key),
     captured_at INTEGER,
     enrolled_at INTEGER NOT NULL,
-    checksum    INTEGER NOT NULL, -- CRC-32C of ids, model and features
-    features    BLOB NOT NULL     -- f32, little-endian, as they came
+    checksum    INTEGER NOT NULL, -- but for the template, which has a tag of its own
+    template    BLOB NOT NULL -- f32, little-endian, as they came, sealed under the subject's key
 );
 CREATE INDEX encounter_subject ON encounter (subject, model);
 CREATE UNIQUE INDEX encounter_reference ON encounter (subject, reference) WHERE reference IS NOT NULL;

@@ -1,0 +1,102 @@
+//! Erasure: a subject's key is destroyed, and with it every copy of its templates, in backups too; its rows are
+//! deleted but for a stub. First the intent is on record and nobody finds the subject any more; then a line of the
+//! ledger, the key, the rows and the completion's event. What a stop interrupts, the next start carries on.
+
+use crate::{
+    authority::{Actor, Caller, Erase},
+    event::What,
+    gallery::Gallery,
+    id::SubjectId,
+    idempotency::Idempotency,
+    record::{
+        StoreError, WriteError,
+        change::{Change, Done},
+        standing,
+        writer::NotDone,
+    },
+    subject_change::{self, SubjectChangeError},
+    timestamp::Timestamp,
+};
+use audit::receipt::Receipt;
+use std::sync::Arc;
+
+/// An erasure, ordered.
+#[derive(Clone, Copy, Debug)]
+pub struct Erased {
+    /// Since when nobody finds the subject any more.
+    pub ordered_at: Timestamp,
+    /// Under which the log holds the order; a repetition gets the same.
+    pub receipt: Receipt,
+    /// Is it carried out? If not (the disk is full), the node does so as soon as it can.
+    pub complete: bool,
+}
+
+/// Erases a subject of the caller's nation.
+///
+/// # Errors
+/// When the caller may not, there is no such subject, or the node cannot.
+pub fn erase(
+    gallery: &Gallery,
+    caller: &Caller,
+    subject: SubjectId,
+    idempotency: Option<Idempotency>,
+) -> Result<Erased, SubjectChangeError> {
+    let order =
+        subject_change::change::<Erase>(gallery, caller, subject, idempotency, move |change, found| {
+            change.order_erasure(found.row)?;
+            Ok(What::OrderErasure { subject })
+        });
+    let (ordered_at, receipt) = order?;
+    let complete = match carry_out(gallery, &caller.into()) {
+        Ok(()) => true,
+        Err(WriteError::Store(StoreError::Full) | WriteError::Undone | WriteError::Busy) => false,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Erased { ordered_at, receipt, complete })
+}
+
+/// Carries out what was ordered.
+pub(crate) fn carry_out(gallery: &Gallery, actor: &Actor) -> Result<(), WriteError> {
+    let ordered = gallery.store.read(|store| standing::ordered_erasures(store))?;
+    ordered.into_iter().try_for_each(|subject| carry_out_one(gallery, actor, subject))
+}
+
+fn carry_out_one(gallery: &Gallery, actor: &Actor, subject: SubjectId) -> Result<(), WriteError> {
+    let ledger = Arc::clone(&gallery.ledger);
+    let carried_out = gallery.writer.write(actor.clone(), None, move |change: &Change<'_>| {
+        if !change.is_ordered(subject)? {
+            return Err(NotDone::Nothing); // somebody else did it
+        }
+        let deltas = change.carry_out_erasure(&ledger, subject)?;
+        Ok(Done { outcome: (), what: What::Erase { subject }, deltas })
+    });
+    match carried_out {
+        Ok(_) | Err(NotDone::Nothing) => Ok(()),
+        Err(NotDone::Fault(error)) => Err(error),
+    }
+}
+
+/// Erases again whom the ledger names and the store, an older copy, does not know to be erased.
+pub(crate) fn replay(gallery: &Gallery) -> Result<(), WriteError> {
+    let actor = Actor::node();
+    carry_out(gallery, &actor)?;
+    let done = gallery.store.read(|store| standing::ledger_lines(store))?;
+    let lines = gallery.ledger.lines();
+    for number in done..lines {
+        let erasure = gallery.ledger.line(number).map_err(StoreError::from)?;
+        let replayed = gallery.writer.write(actor.clone(), None, move |change: &Change<'_>| {
+            let subject = erasure.subject;
+            let Some(row) = change.find_unerased(subject)? else {
+                return Err(NotDone::Nothing);
+            };
+            change.order_erasure(row)?;
+            Ok(Done { outcome: (), what: What::OrderErasure { subject }, deltas: change.lists_of(subject)? })
+        });
+        match replayed {
+            Ok(_) => carry_out_one(gallery, &actor, erasure.subject)?,
+            Err(NotDone::Nothing) => (),
+            Err(NotDone::Fault(error)) => return Err(error),
+        }
+    }
+    Ok(())
+}

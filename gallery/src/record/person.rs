@@ -1,0 +1,79 @@
+//! A subject's record as a person reads it, without features.
+
+use super::{StoreError, codec, read::state};
+use crate::{
+    id::{EncounterId, SubjectId, WatchlistId},
+    law::Nation,
+    subject::{Encounter, Entry, Subject},
+};
+use matcher::template::ModelId;
+use rusqlite::{Connection, params};
+
+/// A subject of this owner, retired or not.
+pub(crate) fn subject(
+    connection: &Connection,
+    owner: &Nation,
+    id: SubjectId,
+) -> Result<Option<Subject>, StoreError> {
+    let sql = "SELECT key, reference, enrolled_at, retired_at, restricted_at, checksum = row_sum(id, owner, reference, \
+               enrolled_at, retired_at, restricted_at, erase_at, erased_at, changed) FROM subject \
+               WHERE id = ?1 AND owner = ?2 AND erase_at IS NULL";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params![id.bytes(), owner.as_str()])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    codec::whole(row, 5, "a subject")?;
+    let key: i64 = row.get(0)?;
+    Ok(Some(Subject {
+        id,
+        owner: owner.clone(),
+        reference: codec::parse(&row.get::<_, String>(1)?, "a subject's reference")?,
+        enrolled_at: codec::time(row, 2, "a subject")?,
+        retired_at: codec::maybe_time(row, 3, "a subject")?,
+        restricted_at: codec::maybe_time(row, 4, "a subject")?,
+        entries: entries(connection, key)?,
+        encounters: encounters(connection, key)?,
+    }))
+}
+
+fn entries(connection: &Connection, subject: i64) -> Result<Vec<Entry>, StoreError> {
+    let sql = "SELECT w.id, e.category, e.listed_at, e.retain_until, e.state, e.review_by, e.checksum = row_sum(e.subject, \
+               e.watchlist, e.category, e.listed_at, e.retain_until, e.review_by, e.state) FROM entry e \
+               JOIN watchlist w ON w.key = e.watchlist WHERE e.subject = ?1 ORDER BY e.watchlist";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([subject])?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        codec::whole(row, 6, "an entry")?;
+        entries.push(Entry {
+            watchlist: WatchlistId::from_bytes(codec::id(row, 0, "a watchlist's id")?),
+            category: codec::parse(&row.get::<_, String>(1)?, "an entry's category")?,
+            listed_at: codec::time(row, 2, "an entry")?,
+            retain_until: codec::time(row, 3, "an entry")?,
+            review_by: codec::time(row, 5, "an entry")?,
+            state: state(row.get(4)?)?,
+        });
+    }
+    Ok(entries)
+}
+
+fn encounters(connection: &Connection, subject: i64) -> Result<Vec<Encounter>, StoreError> {
+    let sql = "SELECT c.id, c.reference, m.name, c.captured_at, c.enrolled_at, c.checksum = row_sum(c.id, c.subject, \
+               c.reference, c.model, c.captured_at, c.enrolled_at) FROM encounter c \
+               JOIN model m ON m.key = c.model WHERE c.subject = ?1 ORDER BY c.key";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([subject])?;
+    let mut encounters = Vec::new();
+    while let Some(row) = rows.next()? {
+        let what = "an encounter";
+        codec::whole(row, 5, what)?;
+        let reference: Option<String> = row.get(1)?;
+        encounters.push(Encounter {
+            id: EncounterId::from_bytes(codec::id(row, 0, what)?),
+            reference: reference.map(|text| codec::parse(&text, what)).transpose()?,
+            model: ModelId::new(&row.get::<_, String>(2)?).map_err(|_| codec::damaged(what))?,
+            captured_at: codec::maybe_time(row, 3, what)?,
+            enrolled_at: codec::time(row, 4, what)?,
+        });
+    }
+    Ok(encounters)
+}
