@@ -29,6 +29,10 @@ mod subjects;
 
 mod watchlists;
 
+mod jobs;
+
+mod generations;
+
 mod health;
 
 mod router;

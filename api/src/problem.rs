@@ -5,13 +5,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use gallery::{
-    SubjectChangeError,
+    GenerationError, SubjectChangeError,
     authority::Refusal,
     enrol::EnrolError,
     idempotency::KeyError,
     inspect::InspectError,
+    jobs::JobError,
     lookup::LookupError,
     publish::PublishError,
+    rebuild::RebuildError,
     record::{StoreError, WriteError},
     verify::VerifyError,
 };
@@ -239,6 +241,36 @@ impl From<SubjectChangeError> for Problem {
             SubjectChangeError::State(_) => Self::of(Kind::Exists, "id", detail),
             SubjectChangeError::Key(error) => error.into(),
             SubjectChangeError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<JobError> for Problem {
+    fn from(error: JobError) -> Self {
+        let detail = error.to_string();
+        match error {
+            JobError::Refused(refusal) => Self::refused(&refusal, |_| "id".to_owned()),
+            JobError::Unknown => Self::of(Kind::Unknown, "id", detail),
+            JobError::Busy(_) | JobError::Ended => Self::new(Kind::Exists, detail),
+            JobError::Key(error) => error.into(),
+            JobError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<RebuildError> for Problem {
+    fn from(error: RebuildError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RebuildError::Refused(refusal) => Self::refused(&refusal, |_| "id".to_owned()),
+            RebuildError::NoFormer | RebuildError::Generation(GenerationError::Missing(_)) => {
+                Self::of(Kind::Unknown, "id", detail)
+            }
+            RebuildError::Busy => Self::new(Kind::Exists, detail),
+            RebuildError::Build(_) | RebuildError::Generation(_) | RebuildError::Differs { .. } => {
+                Self::fault(&detail)
+            }
+            RebuildError::Node(error) => error.into(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Every door, once.
 
 use crate::{
-    encounters, health, lookups,
+    encounters, generations, health, jobs, lookups,
     node::Node,
     problem::{Kind, Problem},
     subjects, telemetry, verifications, watchlists,
@@ -40,6 +40,10 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(encounters::create::create_encounter))
         .routes(routes!(watchlists::create::create_watchlist, watchlists::read::list_watchlists))
         .routes(routes!(watchlists::read::read_watchlist))
+        .routes(routes!(generations::build::build_generation, generations::list::list_generations))
+        .routes(routes!(generations::activate::activate_generation))
+        .routes(routes!(jobs::list::list_jobs))
+        .routes(routes!(jobs::read::read_job, jobs::cancel::cancel_job))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::version))

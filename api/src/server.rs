@@ -2,6 +2,7 @@
 
 use crate::{config::Config, node::Node, router, telemetry};
 use anyhow::Context;
+use gallery::{jobs, rebuild};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -24,6 +25,11 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
             "there is no token yet, so every call is refused: make one with `limen-index token add`"
         );
     }
+    if let Some(why) = rebuild::wanted(&node.gallery) {
+        tracing::warn!(%why, "a generation is built");
+    }
+    jobs::resume(&node.gallery)?;
+    let gallery = Arc::clone(&node.gallery);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (listener, address) = listen(config.listen).await?;
@@ -35,7 +41,9 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
         };
         accept(listener, node, stop).await;
         anyhow::Ok(())
-    })
+    })?;
+    jobs::halt(&gallery);
+    Ok(())
 }
 
 /// Tells scripts where the server is, also when it chose the port itself.

@@ -35,6 +35,8 @@ pub enum VerbName {
     Inspect,
     /// Make watchlists.
     Publish,
+    /// Build what is searched anew, and put it in place.
+    Rebuild,
 }
 
 impl VerbName {
@@ -48,6 +50,7 @@ impl VerbName {
         Self::Erase,
         Self::Inspect,
         Self::Publish,
+        Self::Rebuild,
     ];
 
     /// As it is written.
@@ -61,6 +64,7 @@ impl VerbName {
             Self::Erase => "erase",
             Self::Inspect => "inspect",
             Self::Publish => "publish",
+            Self::Rebuild => "rebuild",
         }
     }
 }
@@ -114,6 +118,8 @@ verbs! {
     Inspect(());
     /// Make watchlists.
     Publish(());
+    /// Build what is searched anew, and put it in place.
+    Rebuild(());
 }
 
 /// The watchlists that a grant reaches.

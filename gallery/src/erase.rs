@@ -1,6 +1,6 @@
 //! Erasure: a subject's key is destroyed, and with it every copy of its templates, in backups too; its rows are
 //! deleted but for a stub. First the intent is on record and nobody finds the subject any more; then a line of the
-//! ledger, the key, the rows and the completion's event. What a stop interrupts, the next start carries on.
+//! ledger, the files of generations, the key, the rows and the completion's event. What a stop interrupts, the next start carries on.
 
 use crate::{
     authority::{Actor, Caller, Erase},
@@ -8,6 +8,7 @@ use crate::{
     gallery::Gallery,
     id::SubjectId,
     idempotency::Idempotency,
+    rebuild,
     record::{
         StoreError, WriteError,
         change::{Change, Done},
@@ -62,6 +63,8 @@ pub(crate) fn carry_out(gallery: &Gallery, actor: &Actor) -> Result<(), WriteErr
 }
 
 fn carry_out_one(gallery: &Gallery, actor: &Actor, subject: SubjectId) -> Result<(), WriteError> {
+    let references = gallery.store.read(|store| standing::references_of(store, subject))?;
+    rebuild::scrub(gallery, &references)?;
     let ledger = Arc::clone(&gallery.ledger);
     let carried_out = gallery.writer.write(actor.clone(), None, move |change: &Change<'_>| {
         if !change.is_ordered(subject)? {
@@ -98,5 +101,5 @@ pub(crate) fn replay(gallery: &Gallery) -> Result<(), WriteError> {
             Err(NotDone::Fault(error)) => return Err(error),
         }
     }
-    Ok(())
+    rebuild::scrub_since(gallery)
 }

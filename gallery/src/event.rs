@@ -3,7 +3,8 @@
 use crate::{
     authority::{Actor, Ground, VerbName},
     decision::{LookupAnswer, VerificationAnswer},
-    id::{EncounterId, RecordSequence, SubjectId, WatchlistId},
+    id::{EncounterId, GenerationId, JobId, RecordSequence, SubjectId, WatchlistId},
+    job::{Kind, State},
     law::{Category, OwnReference},
     timestamp::Timestamp,
 };
@@ -129,6 +130,33 @@ pub enum What {
         watchlist: WatchlistId,
         /// Its name.
         name: String,
+    },
+    /// Long work was asked for.
+    BeginJob {
+        /// Which.
+        job: JobId,
+        /// What is to be done.
+        kind: Kind,
+    },
+    /// Long work has ended.
+    EndJob {
+        /// Which.
+        job: JobId,
+        /// What has become of it.
+        state: State,
+        /// What came of it.
+        outcome: String,
+    },
+    /// A generation was put in place of another.
+    Activate {
+        /// Which.
+        generation: GenerationId,
+        /// The one before, if there was one.
+        former: Option<GenerationId>,
+        /// Up to which event of the record its files were built; what came since is searched beside them.
+        built_as_of: RecordSequence,
+        /// The Merkle root over the digests of its files.
+        root: String,
     },
     /// The log was anchored outside of the data folder.
     Anchor {

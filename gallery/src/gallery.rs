@@ -5,10 +5,11 @@ use crate::{
     authority::{Actor, Caller, Ground, Permit, Refusal, Verb},
     event::{Event, What},
     fault::{NotPermitted, TurnError},
-    generation::Current,
+    generation::{Current, manifest::GenerationError},
     id::{SubjectId, WatchlistId},
     idempotency::{Claim, Claims, Idempotency, KeyError},
-    keys::ledger::Ledger,
+    job::Running,
+    keys::{Keys, ledger::Ledger},
     record::{Store, StoreError, WriteError, change::Done, read, writer::Writer},
 };
 use audit::{
@@ -35,7 +36,15 @@ pub struct Gallery {
     pub(crate) kernel: Kernel,
     pub(crate) ambient: Ambient,
     pub(crate) claims: Claims,
+    pub(crate) keys: Arc<Keys>,
     pub(crate) ledger: Arc<Ledger>,
+    /// Held while a generation is built or put in place.
+    pub(crate) building: std::sync::Mutex<()>,
+    /// Held by who changes the files of generations, and shared by who opens them.
+    pub(crate) files: std::sync::RwLock<()>,
+    pub(crate) running: Running,
+    /// Why the generation that was chosen is not the one that is searched, if so.
+    pub(crate) unused: Option<GenerationError>,
     pub(crate) folder: PathBuf,
     pub(crate) _lock: File,
 }
@@ -57,6 +66,11 @@ pub(crate) enum Turn<T> {
 }
 
 impl Gallery {
+    /// Why the generation that was chosen is not the one that is searched, if so: another is made from the record in memory.
+    pub fn unused_generation(&self) -> Option<&GenerationError> {
+        self.unused.as_ref()
+    }
+
     /// The kernel that scans use.
     pub fn kernel(&self) -> Kernel {
         self.kernel

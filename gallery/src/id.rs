@@ -85,6 +85,8 @@ ids! {
     AgencyId = "agy";
     /// One lookup.
     LookupId = "lkp";
+    /// Long work that somebody asked for.
+    JobId = "job";
     /// One verification.
     VerificationId = "ver";
 }

@@ -24,6 +24,8 @@ pub mod token;
 
 pub mod decision;
 
+pub mod job;
+
 pub mod event;
 
 pub mod idempotency;
@@ -39,6 +41,12 @@ mod fault;
 pub mod gallery;
 
 mod subject_change;
+
+mod compare;
+
+pub mod rebuild;
+
+pub mod jobs;
 
 pub mod erase;
 
@@ -77,7 +85,7 @@ mod laws;
 
 pub use audit::receipt::Receipt;
 pub use gallery::Gallery;
-pub use generation::Index;
+pub use generation::{Index, manifest::GenerationError};
 pub use open::Setup;
 pub use subject_change::SubjectChangeError;
 

@@ -4,11 +4,12 @@ use crate::{
     ambient::Ambient,
     erase,
     gallery::{Gallery, LOG_FOLDER},
-    generation::{Current, Index, Site},
+    generation::{Current, Index, Site, files::Yard},
     idempotency::Claims,
+    job::Running,
     keys::{self, Keys, KeysError, ledger::Ledger, root::RootKey},
     record::{
-        self, Reading, Store, StoreError, WriteError,
+        self, Store, StoreError, WriteError, begin,
         recover::{self, RecoverError},
         writer::Writer,
     },
@@ -138,9 +139,8 @@ impl Gallery {
         let log = Arc::new(Log::open_anchored(storage(Disk::open(&log_folder)?), anchor)?);
         let mut connection = record::open_for_writing(&database, false)?;
         recover::settle_store(&connection)?; // before the log is compared with it
-        let generation = recover::next_generation(&mut connection)?;
         recover::reconcile(&mut connection, &log, &log_folder)?;
-        let ledger = recover::open_ledger(&connection, &ledger.unwrap_or_else(|| Ledger::beside(folder)))?;
+        let ledger = begin::open_ledger(&connection, &ledger.unwrap_or_else(|| Ledger::beside(folder)))?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("scan-{index}"))
@@ -148,7 +148,9 @@ impl Gallery {
             .map_err(io::Error::other)?;
         let kernel = Kernel::detect();
         let site = Site { folder: folder.to_owned(), ambient: ambient.clone(), kernel, index };
-        let snapshot = recover::load(&Reading::new(&connection, &keys), &ledger, generation, site)?;
+        let site = Arc::new(site);
+        let yard = Yard { data: folder, root: keys.root(), ambient: &ambient, kernel, pool: &pool };
+        let (snapshot, unused) = begin::searched(&mut connection, &keys, &ledger, yard, &site)?;
         let sequence = snapshot.as_of;
         let current = Current::begin(snapshot);
         let (writer_log, writer_current) = (Arc::clone(&log), Arc::clone(&current));
@@ -157,14 +159,19 @@ impl Gallery {
             Writer::start(connection, sequence, writer_log, writer_current, ambient.clone(), writer_keys)?;
         let gallery = Self {
             writer,
-            store: Store::new(database, keys),
+            store: Store::new(database, Arc::clone(&keys)),
             log,
             current,
             pool,
             kernel,
             ambient,
             claims: Claims::default(),
+            keys,
             ledger: Arc::new(ledger),
+            building: std::sync::Mutex::new(()),
+            files: std::sync::RwLock::new(()),
+            running: Running::default(),
+            unused,
             folder: folder.to_owned(),
             _lock: lock,
         };

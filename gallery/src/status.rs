@@ -4,6 +4,7 @@ use crate::{
     gallery::{Gallery, LOG_FOLDER},
     id::{GenerationId, RecordSequence, SubjectId, WatchlistId},
     law::OwnReference,
+    rebuild,
     record::{StoreError, WriteError, check, read, recover::RecoverError, standing},
 };
 use audit::{
@@ -98,6 +99,7 @@ impl Gallery {
             }
             Ok(())
         })?;
+        rebuild::check(self)?;
         let mut next = 1;
         let mut gap = None;
         let log = Disk::open(&self.folder.join(LOG_FOLDER)).map_err(VerifyError::Io)?;

@@ -150,7 +150,7 @@ fn compare(
     subject: SubjectId,
     watchlist: WatchlistId,
 ) -> Result<Option<Comparison>, StoreError> {
-    gallery.store.read(|store| {
+    let compared = gallery.store.read(|store| {
         let Some((category, EntryState::Active)) = read::entry(store, subject, watchlist)? else {
             return Ok(None);
         };
@@ -172,5 +172,9 @@ fn compare(
         let best = scores.zip(encounters).max_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
         let (compared, expected) = (rows.len() as u64, read::count_of(store, subject, watchlist)?);
         Ok(best.map(|best| Comparison { best, category, compared, expected, as_of }))
-    })
+    });
+    match compared {
+        Err(StoreError::Erased(_)) => Ok(None), // a moment ago
+        compared => compared,
+    }
 }

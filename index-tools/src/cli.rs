@@ -22,6 +22,10 @@ enum Command {
     Enrol(commands::enrol::Enrol),
     Erase(commands::erase::Erase),
     Export(commands::export::Export),
+    Rebuild(commands::generation::Rebuild),
+    Activate(commands::generation::Activate),
+    Rollback(commands::generation::Rollback),
+    Generations(commands::generation::Generations),
     Inspect(commands::inspect::Inspect),
     Token(commands::token::Token),
 }
@@ -36,6 +40,10 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Enrol(command) => command.run(),
         Command::Erase(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Rebuild(command) => command.run(),
+        Command::Activate(command) => command.run(),
+        Command::Rollback(command) => command.run(),
+        Command::Generations(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Token(command) => command.run(),
     }

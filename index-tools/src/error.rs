@@ -1,7 +1,7 @@
 //! Why a command failed: what, what to do, and the exit code.
 
 use gallery::{
-    SubjectChangeError,
+    GenerationError, SubjectChangeError,
     anchor::{AnchorError, AnchoringError},
     enrol::EnrolError,
     expire::ExpireError,
@@ -11,6 +11,7 @@ use gallery::{
     npy::NpyError,
     open::OpenError,
     publish::PublishError,
+    rebuild::RebuildError,
     record::{StoreError, recover::RecoverError},
     token::TokenError,
 };
@@ -56,6 +57,9 @@ pub(crate) enum Failure {
     /// Nothing was enrolled.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
+    /// Nothing was rebuilt.
+    #[error(transparent)]
+    Rebuild(#[from] RebuildError),
     /// A subject was not found.
     #[error(transparent)]
     Inspect(#[from] InspectError),
@@ -103,6 +107,7 @@ impl Failure {
             Self::Open(OpenError::Anchor(AnchorError::Behind { .. } | AnchorError::Other(_))) => Some(
                 "put back the newest data folder; if what is lost is lost, `limen-index anchor --replace`",
             ),
+            Self::Check(RecoverError::Generation(_)) => Some("limen-index rebuild makes another"),
             Self::Open(OpenError::Anchor(AnchorError::Missing(_))) => {
                 Some("is its disk there? `limen-index anchor` makes one")
             }
@@ -125,6 +130,7 @@ impl Failure {
             | Self::File { .. }
             | Self::Matrix { .. }
             | Self::Publish(_)
+            | Self::Rebuild(RebuildError::NoFormer | RebuildError::Generation(GenerationError::Missing(_)))
             | Self::Inspect(InspectError::Unknown)
             | Self::Change(SubjectChangeError::Unknown)
             | Self::Token(_)
@@ -143,6 +149,7 @@ impl Failure {
             | Self::Check(_)
             | Self::Enrol(_)
             | Self::Inspect(_)
+            | Self::Rebuild(_)
             | Self::Change(_)
             | Self::Expire(_)
             | Self::Export(_)

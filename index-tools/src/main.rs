@@ -4,6 +4,8 @@ mod error;
 
 mod place;
 
+mod progress;
+
 mod rows;
 
 mod commands;

@@ -2,6 +2,7 @@
 
 use crate::{
     bound::{FullRow, FullTerms, LeadRow, lines},
+    bytes::{Reader, Writer, pair, unpair},
     kernel::{BLOCK_ROWS, Block, Kernel, Line, Peak},
     plan::Plan,
     quantize::Up16,
@@ -51,6 +52,12 @@ fn codes_at(block: &[Line], place: usize, count: usize) -> impl Iterator<Item = 
 /// Codes as rows hold them: unsigned, 128 added.
 fn stored(codes: &[i8]) -> impl Iterator<Item = u8> + '_ {
     codes.iter().map(|code| code.cast_unsigned() ^ 0x80)
+}
+
+/// Does each row of a window have one place?
+fn is_order(order: &[u16]) -> bool {
+    let mut seen = [false; WINDOW_ROWS];
+    order.iter().all(|&row| seen.get_mut(usize::from(row)).is_some_and(|seen| !std::mem::replace(seen, true)))
 }
 
 /// A row's own norms in the first bound.
@@ -215,6 +222,48 @@ impl Coded {
             self.full[row * lines..(row + 1) * lines].fill(Line([0x80; 64]));
             self.full_terms[row] = FullTerms { step: 0.0, error: 0.0 };
         }
+    }
+
+    /// As bytes.
+    pub fn write(&self, to: &mut Writer) {
+        to.number(self.len);
+        to.items(&self.lead, |line| line.0);
+        to.items(&self.peaks, |peak| pair([peak.error, peak.tail]));
+        to.items(&self.terms, |terms| {
+            let ([a, b], [c, d]) = (terms.error.to_le_bytes(), terms.tail.to_le_bytes());
+            [a, b, c, d]
+        });
+        to.items(&self.order, u16::to_le_bytes);
+        to.items(&self.full, |line| line.0);
+        to.items(&self.full_terms, |terms| pair([terms.step, terms.error]));
+    }
+
+    /// What was written under this plan; `None` if it was not.
+    pub fn read(plan: Arc<Plan>, from: &mut Reader<'_>) -> Option<Self> {
+        let mut coded = Self::new(plan);
+        coded.len = from.number().filter(|&len| u32::try_from(len).is_ok())?;
+        let (len, blocks) = (coded.len, coded.len.div_ceil(BLOCK_ROWS));
+        coded.lead = from.items(blocks * coded.lines_a_block(), Line)?;
+        let peak = |bytes| {
+            let [error, tail] = unpair(bytes);
+            Peak { error, tail }
+        };
+        coded.peaks = from.items(blocks, peak)?;
+        let terms = |[a, b, c, d]: [u8; 4]| LeadTerms {
+            error: Up16::from_le_bytes([a, b]),
+            tail: Up16::from_le_bytes([c, d]),
+        };
+        coded.terms = from.items(len, terms)?;
+        coded.order = from.items(len / WINDOW_ROWS * WINDOW_ROWS, u16::from_le_bytes)?;
+        if coded.plan.has_full() {
+            coded.full = from.items(len * coded.lines_a_row(), Line)?;
+            let terms = |bytes| {
+                let [step, error] = unpair(bytes);
+                FullTerms { step, error }
+            };
+            coded.full_terms = from.items(len, terms)?;
+        }
+        coded.order.chunks(WINDOW_ROWS).all(is_order).then_some(coded)
     }
 
     /// Appends references of the same plan.

@@ -27,6 +27,12 @@ impl SlotFilter {
         all
     }
 
+    /// The rows of these words, as [`Self::words`] gives them.
+    pub fn of_words(words: Vec<u64>) -> Self {
+        let count = words.iter().map(|word| u64::from(word.count_ones())).sum();
+        Self { words, count }
+    }
+
     /// The words, 64 rows each, lowest bit first.
     pub fn words(&self) -> &[u64] {
         &self.words

@@ -19,6 +19,8 @@ pub mod candidate;
 
 pub mod quantize;
 
+pub mod bytes;
+
 pub mod projection;
 
 pub mod bound;

@@ -2,10 +2,12 @@
 
 use crate::{
     bound::{Deviation, LeadProbe, LeadRow, Seen},
+    bytes::{Reader, Writer},
     kernel::{Block, Kernel, LANES, QUADS_A_ROUND},
     projection::Projection,
     quantize::{CODE_LIMIT, step_for, up},
     rows::Rows,
+    template::DIMENSION_LIMIT,
 };
 
 /// The stages of a search, chosen for a generation. Any plan gives the same answers; a good one gives them
@@ -48,6 +50,25 @@ impl Plan {
         // One row in a thousand is clipped, and pays with a larger error of its own.
         plan.step = steps[(steps.len() - 1) * 999 / 1000];
         plan
+    }
+
+    /// As bytes.
+    pub fn write(&self, to: &mut Writer) {
+        to.number(self.dimension);
+        to.items(&[self.step], f32::to_le_bytes);
+        to.number(self.projection.as_ref().map_or(0, Projection::len));
+        if let Some(projection) = &self.projection {
+            projection.write(to);
+        }
+    }
+
+    /// What was written; `None` if it was not.
+    pub fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let dimension = from.number().filter(|dimension| (1..=DIMENSION_LIMIT).contains(dimension))?;
+        let step = from.items(1, f32::from_le_bytes)?[0];
+        let axes = from.number().filter(|&axes| axes <= dimension)?;
+        let projection = if axes == 0 { None } else { Some(Projection::read(dimension, axes, from)?) };
+        (step.is_finite() && step > 0.0).then_some(Self { dimension, projection, step })
     }
 
     /// Features of a template.

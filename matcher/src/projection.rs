@@ -1,6 +1,7 @@
 //! Leading directions: few axes that hold most of what the templates of a gallery have.
 
 use crate::{
+    bytes::{Reader, Writer},
     kernel::{Block, Kernel, LANES},
     quantize::gamma,
     rows::Rows,
@@ -62,6 +63,22 @@ impl Projection {
         let padded = |row: ArrayView1<'_, f32>| Block::pad(&row.to_vec()).collect::<Vec<_>>();
         let axes = rounded.rows().into_iter().flat_map(padded).collect();
         Self { dimension, axes, deviation, norm }
+    }
+
+    /// As bytes.
+    pub(crate) fn write(&self, to: &mut Writer) {
+        to.items(&[self.deviation, self.norm], f64::to_le_bytes);
+        let features: Vec<f32> = self.axes.iter().flat_map(|block| block.0).collect();
+        to.items(&features, f32::to_le_bytes);
+    }
+
+    /// What was written, so many axes of so many features; `None` if it was not.
+    pub(crate) fn read(dimension: usize, count: usize, from: &mut Reader<'_>) -> Option<Self> {
+        let beside = from.items(2, f64::from_le_bytes)?;
+        let features = from.items(count * dimension.div_ceil(LANES) * LANES, f32::from_le_bytes)?;
+        let axes = features.as_chunks().0.iter().map(|features| Block(*features)).collect();
+        let finite = features.iter().all(|x| x.is_finite()) && beside.iter().all(|x| x.is_finite());
+        finite.then_some(Self { dimension, axes, deviation: beside[0], norm: beside[1] })
     }
 
     /// Features of a template.

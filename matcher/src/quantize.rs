@@ -26,6 +26,16 @@ impl Up16 {
         Self((bits >> 16) as u16 + u16::from(bits & 0xffff != 0))
     }
 
+    /// To be kept.
+    pub fn to_le_bytes(self) -> [u8; 2] {
+        self.0.to_le_bytes()
+    }
+
+    /// From where it was kept.
+    pub fn from_le_bytes(bytes: [u8; 2]) -> Self {
+        Self(u16::from_le_bytes(bytes))
+    }
+
     /// The number.
     pub fn value(self) -> f32 {
         f32::from_bits(u32::from(self.0) << 16)

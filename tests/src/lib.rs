@@ -111,7 +111,7 @@ impl Site {
         index(path, &["init", "--model", "test", "--dimension", &DIMENSION.to_string()]);
         let list = index(path, &list_arguments("UTO", "first"));
         let token = |arguments: &[&str]| index(path, &[&["token", "add"], arguments].concat());
-        let verbs = ["enrol", "retire", "restrict", "erase", "inspect", "publish"];
+        let verbs = ["enrol", "retire", "restrict", "erase", "inspect", "publish", "rebuild"];
         let every: Vec<&str> = verbs.into_iter().flat_map(|verb| ["--verb", verb]).collect();
         let clerk = token(&[&["--name", "clerk", "--nation", "UTO", "--own"], every.as_slice()].concat());
         let search = ["--verb", "lookup", "--verb", "verify", "--purpose", "border_control"];
@@ -261,6 +261,18 @@ impl Actor<'_> {
     /// Reads.
     pub fn get(&self, path: &str) -> Answer {
         self.try_send("GET", path, None, &[]).unwrap()
+    }
+
+    /// Follows server-sent events to their end.
+    pub fn events(&self, path: &str) -> Vec<Value> {
+        let request = ureq::http::Request::builder().uri(format!("{}{path}", self.url));
+        let request = request.header("authorization", format!("Bearer {}", self.token));
+        let request = request.header("accept", "text/event-stream").body(()).unwrap();
+        let text = self.agent.run(request).unwrap().body_mut().read_to_string().unwrap();
+        text.lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .map(|data| serde_json::from_str(data).unwrap())
+            .collect()
     }
 
     /// Deletes.

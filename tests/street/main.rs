@@ -6,6 +6,7 @@ mod bad_input;
 mod crash;
 mod enrol;
 mod erase;
+mod generations;
 mod lookup;
 mod overload;
 mod real_faces;

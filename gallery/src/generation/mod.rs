@@ -5,10 +5,14 @@
 //! they are coded ([`refit`]) changes how fast, never what is found.
 
 mod approximate;
+pub(crate) mod build;
 mod current;
+pub(crate) mod files;
+pub(crate) mod manifest;
 mod piece;
 mod refit;
 mod shelf;
+pub(crate) mod upkeep;
 
 pub(crate) use approximate::Approximate;
 pub(crate) use current::Current;
@@ -41,6 +45,8 @@ pub(crate) enum Delta {
     Reference { key: EncounterKey, subject: SubjectId, template: Template, lists: Vec<WatchlistId> },
     /// The watchlists on which a reference now stands.
     Lists { key: EncounterKey, model: ModelId, lists: Vec<WatchlistId> },
+    /// Another build takes the place of all that is searched: everything before this change is in it.
+    Generation(Box<Snapshot>),
     /// A reference was erased.
     Forget { key: EncounterKey, model: ModelId },
 }
@@ -116,6 +122,12 @@ impl Snapshot {
         self.pieces.get(model).map_or(&[], Vec::as_slice)
     }
 
+    /// The last encounter that is in it.
+    pub(crate) fn last_key(&self) -> EncounterKey {
+        let lasts = self.pieces.values().filter_map(|pieces| pieces.last());
+        lasts.map(|last| last.last_key()).max().unwrap_or(EncounterKey(0))
+    }
+
     /// Takes changes in, in their order.
     pub(crate) fn apply(&mut self, mut deltas: Vec<Delta>) {
         if self.site.index == Index::Unsearched {
@@ -139,6 +151,11 @@ impl Snapshot {
                     if !arriving.get_mut(&model).is_some_and(|arriving| arriving.set_lists(key, &lists)) {
                         self.set_lists(key, &model, &lists);
                     }
+                }
+                Delta::Generation(next) => {
+                    arriving.clear();
+                    (self.generation, self.pieces, self.codings) =
+                        (next.generation, next.pieces, next.codings);
                 }
                 Delta::Forget { key, model } => self.forget(key, &model),
             }

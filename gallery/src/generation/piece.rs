@@ -3,6 +3,7 @@
 use super::shelf::Shelf;
 use crate::id::{EncounterKey, SubjectId, WatchlistId};
 use matcher::{
+    bytes::{Reader, Writer},
     coded::Coded,
     filter::SlotFilter,
     index::cascade::Segment,
@@ -11,24 +12,104 @@ use matcher::{
     rows::{ExactRows, Rows, Slot, Unreadable},
     template::Template,
 };
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 /// References in a piece that is not merged any more.
 pub(super) const LIMIT: usize = 16_384;
 
-/// References that have come and are not coded yet.
-pub(super) struct Arriving {
-    rows: Rows,
+/// Whose references are in consecutive slots, and which stand on each watchlist.
+#[derive(Default)]
+pub(super) struct Table {
     keys: Vec<EncounterKey>,
     subjects: Vec<SubjectId>,
     lists: HashMap<WatchlistId, SlotFilter>,
+}
+
+/// In the place of a subject that was erased.
+const NOBODY: [u8; 16] = [0; 16];
+
+impl Table {
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The key of the first; a table that is kept is never empty.
+    pub(super) fn first_key(&self) -> EncounterKey {
+        self.keys[0]
+    }
+
+    pub(super) fn push(&mut self, key: EncounterKey, subject: SubjectId, lists: &[WatchlistId]) {
+        for list in lists {
+            self.lists.entry(*list).or_default().set(self.keys.len());
+        }
+        self.keys.push(key);
+        self.subjects.push(subject);
+    }
+
+    /// Leaves nobody in the place of a reference; which row it was, if it was there.
+    pub(super) fn forget(&mut self, key: EncounterKey) -> Option<usize> {
+        let row = self.keys.binary_search(&key).ok()?;
+        if self.subjects[row].bytes() == NOBODY {
+            return None;
+        }
+        self.subjects[row] = SubjectId::from_bytes(NOBODY);
+        self.lists.values_mut().for_each(|filter| filter.clear(row));
+        Some(row)
+    }
+
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let lists: usize = self.lists.values().map(|filter| 32 + filter.words().len() * 8).sum();
+        16 + self.len() * (size_of::<EncounterKey>() + size_of::<SubjectId>()) + lists
+    }
+
+    pub(super) fn write(&self, to: &mut Writer) {
+        to.number(self.len());
+        to.items(&self.keys, |key| key.0.to_le_bytes());
+        to.items(&self.subjects, SubjectId::bytes);
+        let mut lists: Vec<_> = self.lists.iter().collect();
+        lists.sort_by_key(|(list, _)| **list);
+        to.number(lists.len());
+        for (list, filter) in lists {
+            to.items(&[*list], WatchlistId::bytes);
+            to.number(filter.words().len());
+            to.items(filter.words(), u64::to_le_bytes);
+        }
+    }
+
+    /// What was written; `None` if it was not.
+    pub(super) fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let count = from.number()?;
+        let keys = from.items(count, |bytes| EncounterKey(i64::from_le_bytes(bytes)))?;
+        let subjects = from.items(count, SubjectId::from_bytes)?;
+        let mut lists = HashMap::new();
+        for _ in 0..from.number()? {
+            let list = from.items(1, WatchlistId::from_bytes)?[0];
+            let words = from.number()?;
+            let filter = SlotFilter::of_words(from.items(words, u64::from_le_bytes)?);
+            if filter.rows().any(|row| row >= count) {
+                return None;
+            }
+            lists.insert(list, filter);
+        }
+        keys.is_sorted_by(|a, b| a < b).then_some(Self { keys, subjects, lists })
+    }
+}
+
+/// References that have come and are not coded yet.
+pub(super) struct Arriving {
+    rows: Rows,
+    table: Table,
 }
 
 impl Arriving {
     /// None yet, of templates like this one.
     pub(super) fn new(like: &Template) -> Self {
         let rows = Rows::new(like.model().clone(), like.features().len());
-        Self { rows, keys: Vec::new(), subjects: Vec::new(), lists: HashMap::new() }
+        Self { rows, table: Table::default() }
     }
 
     /// Features of a template.
@@ -43,16 +124,12 @@ impl Arriving {
         template: &Template,
         lists: &[WatchlistId],
     ) {
-        for list in lists {
-            self.lists.entry(*list).or_default().set(self.keys.len());
-        }
         self.rows.push(template);
-        self.keys.push(key);
-        self.subjects.push(subject);
+        self.table.push(key, subject, lists);
     }
 
     pub(super) fn set_lists(&mut self, key: EncounterKey, lists: &[WatchlistId]) -> bool {
-        set_lists(&mut self.lists, &self.keys, key, lists)
+        set_lists(&mut self.table.lists, &self.table.keys, key, lists)
     }
 
     /// Codes them, and puts them on the shelf.
@@ -66,14 +143,7 @@ impl Arriving {
         shelf.put(Slot(first), &self.rows);
         let mut coded = Coded::new(Arc::clone(plan));
         coded.extend(kernel, &self.rows);
-        Piece {
-            first,
-            coded: Arc::new(coded),
-            shelf: Arc::clone(shelf),
-            keys: self.keys.into(),
-            subjects: self.subjects.into(),
-            lists: self.lists,
-        }
+        Piece::of(first, self.table, coded, Arc::clone(shelf))
     }
 }
 
@@ -90,6 +160,11 @@ pub(crate) struct Piece {
 }
 
 impl Piece {
+    pub(super) fn of(first: u32, table: Table, coded: Coded, shelf: Arc<Shelf>) -> Self {
+        let Table { keys, subjects, lists } = table;
+        Self { first, coded: Arc::new(coded), shelf, keys: keys.into(), subjects: subjects.into(), lists }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.keys.len()
     }
@@ -103,6 +178,11 @@ impl Piece {
     pub(crate) fn end(&self) -> u32 {
         u32::try_from(self.first as usize + self.len())
             .expect("a node holds fewer than four billion references")
+    }
+
+    /// The key of the last reference.
+    pub(super) fn last_key(&self) -> EncounterKey {
+        self.keys[self.keys.len() - 1]
     }
 
     /// The key of the first reference; a piece in a snapshot is never empty.
@@ -164,6 +244,18 @@ impl Piece {
         Segment { first: Slot(self.first), coded: &self.coded, exact: self }
     }
 
+    /// Was a row overwritten, as those of erased subjects are?
+    pub(crate) fn is_blank(&self, row: usize) -> bool {
+        self.shelf.is_blank(Slot(self.first + row as u32))
+    }
+
+    /// The references on any watchlist.
+    pub(crate) fn listed(&self) -> SlotFilter {
+        let mut listed = SlotFilter::default();
+        self.lists.values().for_each(|list| listed.unite(list));
+        listed
+    }
+
     /// The references on a watchlist.
     pub(crate) fn on_list(&self, watchlist: WatchlistId) -> Option<&SlotFilter> {
         self.lists.get(&watchlist)
@@ -173,6 +265,12 @@ impl Piece {
     pub(crate) fn reference(&self, slot: Slot) -> Option<(usize, SubjectId, EncounterKey)> {
         let row = slot.0.checked_sub(self.first)? as usize;
         Some((row, *self.subjects.get(row)?, self.keys[row]))
+    }
+
+    /// The keys of these subjects' references.
+    pub(crate) fn keys_of(&self, subjects: &HashSet<SubjectId>) -> Vec<EncounterKey> {
+        let of_them = self.subjects.iter().zip(&*self.keys).filter(|(subject, _)| subjects.contains(subject));
+        of_them.map(|(_, key)| *key).collect()
     }
 
     /// Bytes of memory that the references take.

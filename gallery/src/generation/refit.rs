@@ -2,6 +2,7 @@
 //! searched, never what is found, and no lookup or change waits for it.
 
 use super::{Approximate, Coding, Current, Piece, Snapshot};
+use crate::id::GenerationId;
 use matcher::{
     coded::Coded,
     index::fit::fit,
@@ -24,6 +25,8 @@ const SAMPLE: usize = 16_384;
 
 /// A model's references in new codes, each beside the piece that it was made from.
 pub(super) struct Refitted {
+    /// Of which build.
+    generation: GenerationId,
     model: ModelId,
     plan: Arc<Plan>,
     fitted_on: usize,
@@ -54,6 +57,7 @@ impl Snapshot {
         let threshold = self.usual_threshold(model);
         let (plan, _) = fit(pool, kernel, &sample, threshold);
         let mut refitted = Refitted {
+            generation: self.generation,
             model: model.clone(),
             plan: Arc::new(plan),
             fitted_on: pieces.last().map_or(0, |last| last.end()) as usize,
@@ -76,13 +80,17 @@ impl Snapshot {
     fn unchanged(&self, model: &ModelId) -> Refitted {
         let Coding { plan, approximate, .. } = self.codings[model].clone();
         let fitted_on = self.pieces(model).last().map_or(0, |last| last.end()) as usize;
-        Refitted { model: model.clone(), plan, fitted_on, approximate, pieces: Vec::new() }
+        let (generation, model) = (self.generation, model.clone());
+        Refitted { generation, model, plan, fitted_on, approximate, pieces: Vec::new() }
     }
 
     /// Puts new codes in place of those that they were made from; what has come or was merged since stays as it
     /// is.
     pub(super) fn take_over(&mut self, refitted: Refitted) {
-        let Refitted { model, plan, fitted_on, approximate, pieces } = refitted;
+        let Refitted { generation, model, plan, fitted_on, approximate, pieces } = refitted;
+        if generation != self.generation {
+            return; // another build has other codes, in other slots
+        }
         // The old codes are held until the end, so that no other can stand at their address.
         let made: HashMap<*const Coded, &Arc<Coded>> =
             pieces.iter().map(|(old, coded)| (Arc::as_ptr(old), coded)).collect();
@@ -97,7 +105,7 @@ impl Snapshot {
     }
 
     /// The loosest threshold under which these references are searched as a rule.
-    fn usual_threshold(&self, model: &ModelId) -> Threshold {
+    pub(crate) fn usual_threshold(&self, model: &ModelId) -> Threshold {
         let policies =
             self.catalogue.values().map(|list| &list.policy).filter(|policy| policy.model == *model);
         let loosest = policies.map(|policy| policy.threshold).reduce(Threshold::looser);

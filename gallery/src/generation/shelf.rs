@@ -1,6 +1,5 @@
-//! The references in f32, which a search reads one by one and seldom: in a file without a name that ends with
-//! the process, so that they take no memory. They are sealed there under a key that ends with the process, too. The
-//! record is what they are made from.
+//! The references in f32, which a search reads one by one and seldom, so that they take no memory: those of a generation in its
+//! own file, those that came since in a file without a name that ends with the process. The record is what they are made from.
 
 use crate::{
     ambient::Ambient,
@@ -15,27 +14,96 @@ use std::{
     fmt,
     fs::File,
     io,
+    os::unix::fs::FileExt,
     path::Path,
-    sync::{PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
 };
 
-/// The rows of one model, by slot.
-///
-/// A row in the file is its features, little-endian, sealed with its slot as the nonce: no slot is put twice, and a
-/// row that was damaged, or is another's, is not believed. What cannot be written (the disk is full) stays in memory.
+/// Rows in a file, by slot: the features of each, little-endian, sealed with its slot and the file's number as the nonce, so that
+/// a row that was damaged, or is another's, is not believed. No slot is put twice under a key.
+pub(super) struct SealedRows {
+    pub(super) file: File,
+    pub(super) key: Arc<SealingKey>,
+    pub(super) number: u32,
+    pub(super) blocks: usize,
+}
+
+impl SealedRows {
+    /// Bytes of a sealed row.
+    pub(super) fn stride(blocks: usize) -> usize {
+        blocks * size_of::<Block>() + TAG
+    }
+
+    /// Appends a sealed row.
+    pub(super) fn seal(key: &SealingKey, number: u32, slot: u32, row: &[Block], to: &mut Vec<u8>) {
+        let start = to.len();
+        to.extend(row.iter().flat_map(|block| block.0).flat_map(f32::to_le_bytes));
+        let tag = key.seal_in_place(nonce(slot, number), &[], &mut to[start..]);
+        to.extend(tag);
+    }
+
+    pub(super) fn write(&self, slot: u32, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(bytes, self.offset(slot))
+    }
+
+    pub(super) fn read(&self, slot: u32, into: &mut [Block]) -> Result<(), Unreadable> {
+        let mut sealed = vec![0; Self::stride(self.blocks)];
+        self.file
+            .read_exact_at(&mut sealed, self.offset(slot))
+            .map_err(|error| Unreadable(error.to_string()))?;
+        let length = self.key.open_in_place(nonce(slot, self.number), &[], &mut sealed);
+        let length = length.ok_or_else(|| Unreadable("it is not what was written".to_owned()))?;
+        let (features, _) = sealed[..length].as_chunks::<4>();
+        for (block, features) in into.iter_mut().zip(features.chunks_exact(LANES)) {
+            for (value, bytes) in block.0.iter_mut().zip(features) {
+                *value = f32::from_le_bytes(*bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Is there nothing but zeros in this slot?
+    pub(super) fn is_blank(&self, slot: u32) -> io::Result<bool> {
+        let mut bytes = vec![0; Self::stride(self.blocks)];
+        self.file.read_exact_at(&mut bytes, self.offset(slot))?;
+        Ok(bytes.iter().all(|byte| *byte == 0))
+    }
+
+    fn offset(&self, slot: u32) -> u64 {
+        u64::from(slot) * Self::stride(self.blocks) as u64
+    }
+}
+
+fn nonce(slot: u32, number: u32) -> [u8; 12] {
+    let mut nonce = [0; 12];
+    nonce[..4].copy_from_slice(&slot.to_le_bytes());
+    nonce[4..8].copy_from_slice(&number.to_le_bytes());
+    nonce
+}
+
+/// The rows of one model, by slot. What cannot be written (the disk is full) stays in memory.
 pub(crate) struct Shelf {
     blocks: usize,
-    key: SealingKey,
-    file: Option<File>,
+    /// Those of the generation, and the slot after the last of them.
+    frozen: Option<(SealedRows, u32)>,
+    fresh: Option<SealedRows>,
     kept: RwLock<HashMap<u32, Box<[Block]>>>,
 }
 
 impl Shelf {
     /// An empty one, for rows of so many features, in this folder; in memory if a file cannot be made there.
     pub(crate) fn new(folder: &Path, dimension: usize, ambient: &Ambient) -> Self {
-        let file = if cfg!(unix) { tempfile::tempfile_in(folder).ok() } else { None };
-        let key = SealingKey::new(&ambient.random());
-        Self { blocks: dimension.div_ceil(LANES), key, file, kept: RwLock::default() }
+        let blocks = dimension.div_ceil(LANES);
+        let key = Arc::new(SealingKey::new(&ambient.random()));
+        let file = tempfile::tempfile_in(folder).ok();
+        let fresh = file.map(|file| SealedRows { file, key, number: 0, blocks });
+        Self { blocks, frozen: None, fresh, kept: RwLock::default() }
+    }
+
+    /// The same, with the rows of a generation in the slots before `end`.
+    pub(super) fn over(rows: SealedRows, end: u32, folder: &Path, ambient: &Ambient) -> Self {
+        let shelf = Self::new(folder, rows.blocks * LANES, ambient);
+        Self { frozen: Some((rows, end)), ..shelf }
     }
 
     /// Puts rows into the slots from `first` on.
@@ -44,13 +112,20 @@ impl Shelf {
         for start in (0..rows.len()).step_by(AT_ONCE) {
             let count = AT_ONCE.min(rows.len() - start);
             let slot = first.0 + start as u32;
-            let bytes: Vec<u8> =
-                (0..count).flat_map(|i| self.seal(slot + i as u32, rows.blocks(start + i, 1))).collect();
-            if self.write(slot, &bytes).is_err() {
+            if self.write(slot, (0..count).map(|i| rows.blocks(start + i, 1))).is_err() {
                 let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
                 kept.extend((0..count).map(|i| (slot + i as u32, rows.blocks(start + i, 1).into())));
             }
         }
+    }
+
+    fn write<'a>(&self, first: u32, rows: impl Iterator<Item = &'a [Block]>) -> io::Result<()> {
+        let fresh = self.fresh.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let mut bytes = Vec::new();
+        for (slot, row) in (first..).zip(rows) {
+            SealedRows::seal(&fresh.key, fresh.number, slot, row, &mut bytes);
+        }
+        fresh.write(first, &bytes)
     }
 
     /// Reads the row in this slot.
@@ -58,72 +133,38 @@ impl Shelf {
     /// # Errors
     /// When it is not there as it was put.
     pub(crate) fn read(&self, slot: Slot, into: &mut [Block]) -> Result<(), Unreadable> {
+        if let Some((frozen, _)) = self.frozen.as_ref().filter(|(_, end)| slot.0 < *end) {
+            return frozen.read(slot.0, into);
+        }
         if let Some(row) = self.kept.read().unwrap_or_else(PoisonError::into_inner).get(&slot.0) {
             into.copy_from_slice(row);
             return Ok(());
         }
-        let mut bytes = vec![0; self.stride()];
-        self.read_at(slot.0, &mut bytes).map_err(|error| Unreadable(error.to_string()))?;
-        self.open(slot.0, &mut bytes, into).ok_or_else(|| Unreadable("it is not what was written".to_owned()))
+        let fresh = self.fresh.as_ref().ok_or_else(|| Unreadable("it is not there".to_owned()))?;
+        fresh.read(slot.0, into)
     }
 
-    /// Overwrites a row: it cannot be read any more. The file ends with the process, so that what cannot be
-    /// overwritten does so, too.
+    /// Overwrites a row that came since the generation: it cannot be read any more. The file ends with the process, so that
+    /// what cannot be overwritten does so, too.
     pub(crate) fn blank(&self, slot: Slot) {
         self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(&slot.0);
-        let _ = self.write(slot.0, &vec![0; self.stride()]);
+        if let Some(fresh) =
+            self.fresh.as_ref().filter(|_| self.frozen.as_ref().is_none_or(|(_, end)| slot.0 >= *end))
+        {
+            let _ = fresh.write(slot.0, &vec![0; SealedRows::stride(self.blocks)]);
+        }
+    }
+
+    /// Was a row overwritten, as those of erased subjects are?
+    pub(crate) fn is_blank(&self, slot: Slot) -> bool {
+        let frozen = self.frozen.as_ref().filter(|(_, end)| slot.0 < *end).map(|(frozen, _)| frozen);
+        frozen.or(self.fresh.as_ref()).is_some_and(|rows| rows.is_blank(slot.0).unwrap_or(false))
     }
 
     /// Bytes of memory that it takes.
     pub(crate) fn bytes(&self) -> usize {
         let kept = self.kept.read().unwrap_or_else(PoisonError::into_inner);
         kept.len() * self.blocks * size_of::<Block>()
-    }
-
-    fn seal(&self, slot: u32, row: &[Block]) -> Vec<u8> {
-        let mut bytes: Vec<u8> = row.iter().flat_map(|block| block.0).flat_map(f32::to_le_bytes).collect();
-        let tag = self.key.seal_in_place(nonce(slot), &[], &mut bytes);
-        bytes.extend(tag);
-        bytes
-    }
-
-    fn open(&self, slot: u32, sealed: &mut [u8], into: &mut [Block]) -> Option<()> {
-        let length = self.key.open_in_place(nonce(slot), &[], sealed)?;
-        let (features, _) = sealed[..length].as_chunks::<4>();
-        for (block, features) in into.iter_mut().zip(features.chunks_exact(LANES)) {
-            for (value, bytes) in block.0.iter_mut().zip(features) {
-                *value = f32::from_le_bytes(*bytes);
-            }
-        }
-        Some(())
-    }
-
-    fn stride(&self) -> usize {
-        self.blocks * size_of::<Block>() + TAG
-    }
-
-    #[cfg(unix)]
-    fn write(&self, slot: u32, bytes: &[u8]) -> io::Result<()> {
-        use std::os::unix::fs::FileExt;
-        let file = self.file.as_ref().ok_or(io::ErrorKind::Unsupported)?;
-        file.write_all_at(bytes, u64::from(slot) * self.stride() as u64)
-    }
-
-    #[cfg(unix)]
-    fn read_at(&self, slot: u32, bytes: &mut [u8]) -> io::Result<()> {
-        use std::os::unix::fs::FileExt;
-        let file = self.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
-        file.read_exact_at(bytes, u64::from(slot) * self.stride() as u64)
-    }
-
-    #[cfg(not(unix))]
-    fn write(&self, _: u32, _: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
-
-    #[cfg(not(unix))]
-    fn read_at(&self, _: u32, _: &mut [u8]) -> io::Result<()> {
-        Err(io::ErrorKind::NotFound.into())
     }
 }
 
@@ -133,20 +174,14 @@ impl fmt::Debug for Shelf {
     }
 }
 
-fn nonce(slot: u32) -> [u8; 12] {
-    let mut nonce = [0; 12];
-    nonce[..4].copy_from_slice(&slot.to_le_bytes());
-    nonce
-}
-
 #[cfg(test)]
 impl Shelf {
     /// Flips a bit of a row in the file, as a failing disk would.
     pub(crate) fn damage(&self, slot: Slot) {
-        let mut bytes = vec![0; self.stride()];
-        self.read_at(slot.0, &mut bytes).unwrap();
-        bytes[5] ^= 1;
-        self.write(slot.0, &bytes).unwrap();
+        let fresh = self.fresh.as_ref().unwrap();
+        let (mut byte, at) = ([0], fresh.offset(slot.0) + 5);
+        fresh.file.read_exact_at(&mut byte, at).unwrap();
+        fresh.file.write_all_at(&[byte[0] ^ 1], at).unwrap();
     }
 }
 
@@ -194,9 +229,10 @@ mod tests {
         shelf.damage(Slot(9));
         let error = read(&shelf, 9).err();
         assert_eq!(error, Some(Unreadable("it is not what was written".to_owned())));
-        let mut bytes = vec![0; shelf.stride()];
-        shelf.read_at(10, &mut bytes).unwrap();
-        shelf.write(11, &bytes).unwrap();
+        let fresh = shelf.fresh.as_ref().unwrap();
+        let mut bytes = vec![0; SealedRows::stride(2)];
+        fresh.file.read_exact_at(&mut bytes, fresh.offset(10)).unwrap();
+        fresh.write(11, &bytes).unwrap();
         assert!(read(&shelf, 10).is_ok() && read(&shelf, 11).is_err());
     }
 }

@@ -101,6 +101,11 @@ impl Keys {
         Ok(Self { nations, cells: Cells::open(&folder.join(SUBJECTS))? })
     }
 
+    /// The root key, for what belongs to no nation: generations.
+    pub(crate) fn root(&self) -> &SealingKey {
+        self.nations.root()
+    }
+
     /// Makes a key for a new subject. It is durable after the next [`Self::settle`].
     ///
     /// # Errors

@@ -96,6 +96,11 @@ impl NationKeys {
         opened.insert(nation.clone(), Arc::clone(&key));
         Ok(key)
     }
+
+    /// The root key, for what belongs to no nation.
+    pub(crate) fn root(&self) -> &SealingKey {
+        &self.root
+    }
 }
 
 fn about(nation: &Nation) -> [&[u8]; 2] {

@@ -62,6 +62,15 @@ impl SealingKey {
         Some(text)
     }
 
+    /// Makes nonce, ciphertext and tag the plain text.
+    pub(crate) fn open_file(&self, about: &[&[u8]], sealed: &mut Vec<u8>) -> Option<()> {
+        let nonce = *sealed.first_chunk()?;
+        let length = self.open_in_place(nonce, about, &mut sealed[NONCE_LEN..])?;
+        sealed.copy_within(NONCE_LEN..NONCE_LEN + length, 0);
+        sealed.truncate(length);
+        Some(())
+    }
+
     /// Makes ciphertext and tag the plain text at its beginning, and gives its length.
     pub(crate) fn open_in_place(
         &self,

@@ -2,6 +2,7 @@
 
 mod disaster;
 mod erasure;
+mod generation;
 mod record;
 mod search;
 

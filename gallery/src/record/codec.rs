@@ -45,7 +45,7 @@ pub(super) fn template_key(
     let owner = parse(row.get_ref(owner)?.as_str().unwrap_or_default(), "a subject's owner")?;
     keys.of(Holder { subject, row: number, owner: &owner }).map_err(|error| match error {
         NoKey::Unread(error) => error.into(),
-        NoKey::Destroyed => StoreError::Damaged(format!("the key of {subject} was destroyed")),
+        NoKey::Destroyed => StoreError::Erased(subject),
         NoKey::Damaged => StoreError::Damaged(format!("the key of {subject} cannot be read back")),
     })
 }

@@ -1,10 +1,14 @@
 //! The store: an embedded SQLite database, the source of truth. SQL stands only in this folder.
 
 mod answer;
+pub(crate) mod begin;
+mod catalogue;
+pub(crate) mod catch_up;
 pub(crate) mod change;
 pub(crate) mod check;
 mod codec;
 mod commit;
+pub(crate) mod jobs;
 pub(crate) mod person;
 pub(crate) mod read;
 pub mod recover;
@@ -41,6 +45,9 @@ pub enum StoreError {
     /// The keys cannot be read or written.
     #[error("the keys cannot be used: {0}")]
     Keys(std::io::Error),
+    /// The subject's key was destroyed: it was erased, perhaps while this was read.
+    #[error("the key of {0} was destroyed: the subject was erased")]
+    Erased(crate::id::SubjectId),
     /// A record is not what was written.
     #[error("the store is damaged: {0}; restore a backup")]
     Damaged(String),

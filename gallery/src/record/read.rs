@@ -1,27 +1,23 @@
 //! Queries.
 
-pub(crate) use super::answer::{find as find_answer, outbox, sequence};
+pub(crate) use super::{
+    answer::{find as find_answer, outbox, sequence},
+    catalogue::{catalogue, counted, models, recounted},
+};
 
 use super::{Reading, StoreError, codec};
 use crate::{
-    authority::Catalogue,
-    id::{EncounterId, EncounterKey, SubjectId, WatchlistId},
+    generation::Delta,
+    id::{EncounterId, EncounterKey, GenerationId, SubjectId, WatchlistId},
     keys::Keys,
     law::{Category, Nation, OwnReference},
     subject::{EntryState, RawFeatures},
     timestamp::Timestamp,
-    watchlist::{Policy, Watchlist},
 };
 use audit::receipt::Receipt;
-use matcher::{
-    score::Threshold,
-    template::{ModelId, ModelProfile},
-};
+use matcher::template::{ModelId, ModelProfile};
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::collections::{HashMap, HashSet};
 
 /// What is stored under an idempotency key.
 #[derive(Debug)]
@@ -32,89 +28,22 @@ pub(crate) enum Answer {
     Given { outcome: Vec<u8>, receipt: Option<Receipt> },
 }
 
-/// Every model profile.
-pub(crate) fn models(connection: &Connection) -> Result<HashMap<ModelId, ModelProfile>, StoreError> {
-    let mut statement = connection.prepare("SELECT name, dimension, mean, checksum FROM model")?;
-    let mut rows = statement.query([])?;
-    let mut models = HashMap::new();
-    while let Some(row) = rows.next()? {
-        let name: String = row.get(0)?;
-        let bad = || codec::damaged(&format!("model profile {name}"));
-        let mean: Option<Vec<u8>> = row.get(2)?;
-        let dimension: u32 = row.get(1)?;
-        if row.get::<_, u32>(3)? != super::change::model_checksum(&name, dimension, mean.as_deref()) {
-            return Err(bad());
-        }
-        let mean = mean.map(|mean| codec::features_from_bytes(&mean).ok_or_else(bad)).transpose()?;
-        let id = ModelId::new(&name).map_err(|_| bad())?;
-        let profile = ModelProfile::new(id.clone(), dimension as usize, mean).map_err(|_| bad())?;
-        models.insert(id, profile);
-    }
-    Ok(models)
-}
-
-/// Every watchlist.
-pub(crate) fn catalogue(connection: &Connection) -> Result<Catalogue, StoreError> {
-    let sql = "SELECT w.id, w.owner, w.name, w.purposes, w.legal_bases, w.handling, w.categories, m.name, \
-               w.threshold, w.retention_days, w.created_at, w.review_days, w.checksum = row_sum(w.id, w.owner, w.name, \
-               w.purposes, w.legal_bases, w.handling, w.categories, w.model, w.threshold, w.retention_days, \
-               w.review_days, w.created_at) FROM watchlist w JOIN model m ON m.key = w.model";
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    let mut catalogue = Catalogue::new();
-    while let Some(row) = rows.next()? {
-        let watchlist = watchlist(row)?;
-        catalogue.insert(watchlist.id, Arc::new(watchlist));
-    }
-    Ok(catalogue)
-}
-
-fn watchlist(row: &Row<'_>) -> Result<Watchlist, StoreError> {
-    let what = "a watchlist";
-    codec::whole(row, 12, what)?;
-    let text = |column| row.get::<_, String>(column);
-    let policy = Policy {
-        name: codec::parse(&text(2)?, what)?,
-        purposes: codec::words_from_text(&text(3)?, what)?,
-        legal_bases: codec::words_from_text(&text(4)?, what)?,
-        handling: codec::parse(&text(5)?, what)?,
-        categories: codec::words_from_text(&text(6)?, what)?,
-        model: ModelId::new(&text(7)?).map_err(|_| codec::damaged(what))?,
-        threshold: Threshold::new(row.get(8)?).map_err(|_| codec::damaged(what))?,
-        retention_days: row.get(9)?,
-        review_days: row.get(11)?,
-    };
-    Ok(Watchlist {
-        id: WatchlistId::from_bytes(codec::id(row, 0, what)?),
-        owner: codec::parse(&text(1)?, what)?,
-        policy,
-        created_at: codec::time(row, 10, what)?,
-    })
-}
-
-/// How many active references the writer has counted for each watchlist.
-pub(crate) fn counted(connection: &Connection) -> Result<HashMap<WatchlistId, u64>, StoreError> {
-    counts(connection, "SELECT id, active FROM watchlist")
-}
-
-/// The same, counted anew from entries and encounters.
-pub(crate) fn recounted(connection: &Connection) -> Result<HashMap<WatchlistId, u64>, StoreError> {
-    counts(
-        connection,
-        "SELECT w.id, (SELECT count(*) FROM entry e JOIN encounter c ON c.subject = e.subject AND c.model = w.model \
-         WHERE e.watchlist = w.key AND e.state = 0) FROM watchlist w",
-    )
-}
-
-fn counts(connection: &Connection, sql: &str) -> Result<HashMap<WatchlistId, u64>, StoreError> {
+/// The last generation that was searched.
+pub(crate) fn last_generation(connection: &Connection) -> Result<GenerationId, StoreError> {
+    let sql = "SELECT value FROM meta WHERE name = 'generation'";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
-    let mut counts = HashMap::new();
-    while let Some(row) = rows.next()? {
-        let id = WatchlistId::from_bytes(codec::id(row, 0, "a watchlist's id")?);
-        counts.insert(id, codec::count(row, 1, "a watchlist's count")?);
-    }
-    Ok(counts)
+    let row = rows.next()?.ok_or_else(|| codec::damaged("the generation"))?;
+    codec::count(row, 0, "the generation").map(GenerationId)
+}
+
+/// How many encounters a search may need: those of subjects that are not retired.
+pub(crate) fn searchable(connection: &Connection) -> Result<u64, StoreError> {
+    let sql =
+        "SELECT count(*) FROM encounter c JOIN subject s ON s.key = c.subject WHERE s.retired_at IS NULL";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    rows.next()?.map_or(Ok(0), |row| codec::count(row, 0, "a count"))
 }
 
 /// When the next entry reaches the end of its retention.
@@ -172,13 +101,23 @@ fn watchlist_from_hex(text: &str) -> Option<WatchlistId> {
     Some(WatchlistId::from_bytes(bytes.to_be_bytes()))
 }
 
-/// Every encounter of subjects that are not retired, in the order of their keys, but for these subjects'.
+/// Whose encounters are passed over.
+#[derive(Clone, Copy)]
+pub(crate) enum Without<'a> {
+    /// These subjects'.
+    These(&'a HashSet<SubjectId>),
+    /// Those of subjects who are erased while they are read.
+    Erased,
+}
+
+/// Every encounter after `after` of subjects that are not retired, in the order of their keys.
 pub(crate) fn each_reference(
     store: &Reading<'_>,
-    without: &HashSet<SubjectId>,
+    after: EncounterKey,
+    without: Without<'_>,
     visit: impl FnMut(StoredReference) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    each(store, "WHERE s.retired_at IS NULL", without, visit)
+    each(store, "WHERE s.retired_at IS NULL AND c.key > ?1", after, without, visit)
 }
 
 /// Every encounter, also of retired subjects.
@@ -186,24 +125,40 @@ pub(crate) fn each_encounter(
     store: &Reading<'_>,
     visit: impl FnMut(StoredReference) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    each(store, "WHERE s.erase_at IS NULL", &HashSet::new(), visit)
+    each(store, "WHERE s.erase_at IS NULL AND c.key > ?1", EncounterKey(0), Without::Erased, visit)
 }
 
 fn each(
     store: &Reading<'_>,
     which: &str,
-    without: &HashSet<SubjectId>,
+    after: EncounterKey,
+    without: Without<'_>,
     mut visit: impl FnMut(StoredReference) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let mut statement = store.prepare(&references(which))?;
-    let mut rows = statement.query([])?;
+    let mut rows = statement.query([after.0])?;
     while let Some(row) = rows.next()? {
         let subject = SubjectId::from_bytes(codec::id(row, 2, "a subject's id")?);
-        if without.is_empty() || !without.contains(&subject) {
-            visit(reference(store.keys, row)?)?;
+        if matches!(without, Without::These(subjects) if subjects.contains(&subject)) {
+            continue;
+        }
+        match reference(store.keys, row) {
+            Err(StoreError::Erased(_)) if matches!(without, Without::Erased) => (),
+            stored => visit(stored?)?,
         }
     }
     Ok(())
+}
+
+/// What the search learns of an encounter.
+pub(crate) fn delta(
+    models: &HashMap<ModelId, ModelProfile>,
+    stored: StoredReference,
+) -> Result<Delta, StoreError> {
+    let bad = || StoreError::Damaged(format!("encounter {} is not a template of its model", stored.id));
+    let profile = models.get(&stored.sample.model).ok_or_else(bad)?;
+    let template = profile.template(&stored.sample.features).map_err(|_| bad())?;
+    Ok(Delta::Reference { key: stored.key, subject: stored.subject, template, lists: stored.lists })
 }
 
 /// Where an encounter stands.
@@ -216,18 +171,26 @@ pub(crate) struct Place {
 
 /// Where each encounter of one subject stands.
 pub(crate) fn places_of(connection: &Connection, subject: SubjectId) -> Result<Vec<Place>, StoreError> {
-    let sql = format!(
-        "SELECT c.key, m.name, {LISTS} FROM encounter c JOIN subject s ON s.key = c.subject \
-         JOIN model m ON m.key = c.model WHERE s.id = ?1 ORDER BY c.key"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&places("WHERE s.id = ?1"))?;
     let mut rows = statement.query([subject.bytes()])?;
     let mut places = Vec::new();
     while let Some(row) = rows.next()? {
-        let model = ModelId::new(&row.get::<_, String>(1)?).map_err(|_| codec::damaged("an encounter"))?;
-        places.push(Place { key: EncounterKey(row.get(0)?), model, lists: lists(row, 2)? });
+        places.push(place(row)?);
     }
     Ok(places)
+}
+
+/// The query for where encounters stand, subject by subject.
+pub(super) fn places(which: &str) -> String {
+    format!(
+        "SELECT c.key, m.name, {LISTS} FROM subject s CROSS JOIN encounter c ON c.subject = s.key \
+         JOIN model m ON m.key = c.model {which}"
+    )
+}
+
+pub(super) fn place(row: &Row<'_>) -> Result<Place, StoreError> {
+    let model = ModelId::new(&row.get::<_, String>(1)?).map_err(|_| codec::damaged("an encounter"))?;
+    Ok(Place { key: EncounterKey(row.get(0)?), model, lists: lists(row, 2)? })
 }
 
 /// Every encounter of one subject.

@@ -1,11 +1,7 @@
 //! The normal way to begin: bring the log up to the store, and make what is searched from the record.
 
-use super::{Reading, StoreError, WriteError, answer, read, standing};
-use crate::{
-    generation::{Delta, Index, Site, Snapshot},
-    id::{GenerationId, RecordSequence, SubjectId},
-    keys::{KeysError, ledger::Ledger},
-};
+use super::{StoreError, WriteError, answer, read};
+use crate::{generation::manifest::GenerationError, id::RecordSequence, keys::KeysError};
 use audit::{
     log::Log,
     receipt::Receipt,
@@ -13,12 +9,7 @@ use audit::{
     verify::{self, VerifyError},
 };
 use rusqlite::Connection;
-use std::{
-    collections::{HashMap, HashSet},
-    io,
-    path::Path,
-    sync::Arc,
-};
+use std::path::Path;
 
 /// Why record and log cannot be used together.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +46,9 @@ pub enum RecoverError {
         /// The last event in the store.
         store: u64,
     },
+    /// A generation is not what was written; it is derived from the record, and another can be built.
+    #[error(transparent)]
+    Generation(#[from] GenerationError),
     /// What the store counts is not what it holds.
     #[error("the store counts other numbers of references than it holds: it is damaged; restore a backup")]
     Counts,
@@ -91,83 +85,6 @@ pub(crate) fn reconcile(
 pub(crate) fn settle_store(connection: &Connection) -> Result<(), StoreError> {
     let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
     if busy == 0 { Ok(()) } else { Err(StoreError::Locked) }
-}
-
-/// Begins a new generation.
-pub(crate) fn next_generation(connection: &mut Connection) -> Result<GenerationId, StoreError> {
-    let transaction = connection.transaction()?;
-    transaction.execute("UPDATE meta SET value = value + 1 WHERE name = 'generation'", [])?;
-    let sql = "SELECT value FROM meta WHERE name = 'generation'";
-    let value: i64 = transaction.query_row(sql, [], |row| row.get(0))?;
-    transaction.commit()?;
-    let generation = u64::try_from(value).map_err(|_| StoreError::Damaged("the generation".to_owned()))?;
-    Ok(GenerationId(generation))
-}
-
-/// Opens the ledger of erasures. One that is lost, or lacks what the store knows, is written anew from the store.
-pub(crate) fn open_ledger(connection: &Connection, path: &Path) -> Result<Ledger, RecoverError> {
-    let known = standing::ledger_lines(connection)?;
-    match Ledger::open(path)? {
-        Some(ledger) if ledger.lines() >= known => Ok(ledger),
-        _ => {
-            Ledger::write(path, &standing::erasures(connection)?).map_err(KeysError::Io)?;
-            let written = Ledger::open(path)?;
-            Ok(written.ok_or_else(|| KeysError::from(io::Error::from(io::ErrorKind::NotFound)))?)
-        }
-    }
-}
-
-/// Whom the ledger names beyond what the store knows.
-fn erased_since(connection: &Connection, ledger: &Ledger) -> Result<HashSet<SubjectId>, StoreError> {
-    let lines = standing::ledger_lines(connection)?..ledger.lines();
-    lines.map(|number| Ok(ledger.line(number)?.subject)).collect()
-}
-
-/// Makes what is searched from the record, without whom the ledger names.
-pub(crate) fn load(
-    store: &Reading<'_>,
-    ledger: &Ledger,
-    generation: GenerationId,
-    site: Site,
-) -> Result<Snapshot, RecoverError> {
-    let expected = read::counted(store)?;
-    if expected != read::recounted(store)? {
-        return Err(RecoverError::Counts);
-    }
-    let mut snapshot = Snapshot {
-        generation,
-        as_of: read::sequence(store)?,
-        catalogue: Arc::new(read::catalogue(store)?),
-        models: Arc::new(read::models(store)?),
-        pieces: HashMap::new(),
-        codings: HashMap::new(),
-        site: Arc::new(site),
-        expected,
-        next_expiry: read::next_expiry(store)?,
-    };
-    if snapshot.site.index == Index::Unsearched {
-        return Ok(snapshot);
-    }
-    let erased = erased_since(store, ledger)?;
-    const AT_ONCE: usize = 4096;
-    let mut deltas = Vec::with_capacity(AT_ONCE);
-    read::each_reference(store, &erased, |stored| {
-        let bad = || StoreError::Damaged(format!("encounter {} is not a template of its model", stored.id));
-        let profile = snapshot.models.get(&stored.sample.model).ok_or_else(bad)?;
-        let template = profile.template(&stored.sample.features).map_err(|_| bad())?;
-        deltas.push(Delta::Reference {
-            key: stored.key,
-            subject: stored.subject,
-            template,
-            lists: stored.lists,
-        });
-        if deltas.len() == AT_ONCE {
-            snapshot.apply(std::mem::take(&mut deltas));
-        }
-        Ok(())
-    })?;
-    snapshot.apply(deltas);
-    Ok(snapshot)
 }
 
 /// Appends to the log what a stop left between store and log, and clears the outbox.

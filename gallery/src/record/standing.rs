@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     generation::Delta,
-    id::{EncounterKey, SubjectId, WatchlistId},
+    id::{EncounterKey, GenerationId, SubjectId, WatchlistId},
     keys::ledger::{Erasure, Ledger},
 };
 use matcher::template::ModelId;
@@ -63,7 +63,7 @@ impl Change<'_> {
     ) -> Result<Vec<Delta>, StoreError> {
         let sql = "SELECT key FROM subject WHERE id = ?1";
         let row: i64 = self.connection.prepare_cached(sql)?.query_row([subject.bytes()], |row| row.get(0))?;
-        let deltas = self.forgotten(row)?;
+        let references = references_of(self.connection, subject)?;
         let lines = ledger.append(Erasure { subject, row, at: self.now })?;
         self.keys.destroy(row);
         for sql in ["DELETE FROM encounter WHERE subject = ?1", "DELETE FROM entry WHERE subject = ?1"] {
@@ -74,7 +74,7 @@ impl Change<'_> {
         self.connection.prepare_cached(sql)?.execute([row, self.now.unix_ms()])?;
         self.recount(SubjectRow(row), |_| Ok(()))?;
         self.mark_ledger(lines)?;
-        Ok(deltas)
+        Ok(references.into_iter().map(|(model, key)| Delta::Forget { key, model }).collect())
     }
 
     /// Is an erasure of this subject ordered, and not carried out?
@@ -90,25 +90,18 @@ impl Change<'_> {
         Ok(statement.query_row([subject.bytes()], |row| row.get(0)).optional()?.map(SubjectRow))
     }
 
+    /// The generation that is searched from now on.
+    pub(crate) fn set_generation(&self, id: GenerationId) -> Result<(), StoreError> {
+        let sql = "UPDATE meta SET value = max(value, ?1) WHERE name = 'generation'";
+        self.connection.prepare_cached(sql)?.execute([id.0 as i64])?;
+        Ok(())
+    }
+
     /// So many lines of the ledger are carried out.
     pub(crate) fn mark_ledger(&self, lines: u64) -> Result<(), StoreError> {
         let sql = "UPDATE meta SET value = max(value, ?1) WHERE name = 'ledger'";
         self.connection.prepare_cached(sql)?.execute([lines as i64])?;
         Ok(())
-    }
-
-    fn forgotten(&self, subject: i64) -> Result<Vec<Delta>, StoreError> {
-        let sql =
-            "SELECT c.key, m.name FROM encounter c JOIN model m ON m.key = c.model WHERE c.subject = ?1";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query([subject])?;
-        let mut deltas = Vec::new();
-        while let Some(row) = rows.next()? {
-            let model =
-                ModelId::new(&row.get::<_, String>(1)?).map_err(|_| codec::damaged("an encounter"))?;
-            deltas.push(Delta::Forget { key: EncounterKey(row.get(0)?), model });
-        }
-        Ok(deltas)
     }
 
     /// Ends up to `limit` entries whose retention is over: whose, and on which watchlist.
@@ -145,6 +138,15 @@ impl Change<'_> {
         self.connection.prepare_cached(SET_STATE)?.execute(params![subject.0, to, from[0], from[1]])?;
         Ok(())
     }
+}
+
+/// The references of a subject.
+pub(crate) fn references_of(
+    connection: &rusqlite::Connection,
+    subject: SubjectId,
+) -> Result<Vec<(ModelId, EncounterKey)>, StoreError> {
+    let places = read::places_of(connection, subject)?;
+    Ok(places.into_iter().map(|place| (place.model, place.key)).collect())
 }
 
 /// Erasures that were ordered and are not carried out, oldest first.

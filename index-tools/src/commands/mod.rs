@@ -6,6 +6,7 @@ pub(crate) mod enrol;
 
 pub(crate) mod erase;
 pub(crate) mod export;
+pub(crate) mod generation;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod model;

@@ -102,3 +102,13 @@ CREATE TABLE answer (
 ) WITHOUT ROWID;
 CREATE INDEX answer_sequence ON answer (sequence);
 CREATE INDEX answer_age ON answer (given_at);
+
+-- Long work that somebody asked for.
+CREATE TABLE job (
+    id         BLOB PRIMARY KEY,
+    kind       TEXT NOT NULL,
+    state      TEXT NOT NULL,
+    outcome    TEXT,
+    created_at INTEGER NOT NULL,
+    ended_at   INTEGER
+) WITHOUT ROWID;

@@ -1,0 +1,7 @@
+//! `/v1/jobs`
+
+pub(crate) mod cancel;
+
+pub(crate) mod list;
+
+pub(crate) mod read;

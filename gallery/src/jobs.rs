@@ -1,0 +1,178 @@
+//! Jobs: long work that somebody asked for is on record, so that a restart carries it on; told how far it is; ended when told to.
+
+use crate::{
+    authority::{self, Actor, Caller, Rebuild, Refusal},
+    event::What,
+    gallery::{Asked, Gallery, Turn},
+    id::JobId,
+    idempotency::{Idempotency, KeyError},
+    job::{Job, Kind, State, Told},
+    rebuild::{self, RebuildError},
+    record::{WriteError, change::Done, jobs as table},
+};
+use audit::receipt::Receipt;
+use std::sync::{Arc, PoisonError, atomic::Ordering};
+
+/// Why there is no such job, or it was not begun or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum JobError {
+    /// No authority; it is in the log.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// There is none.
+    #[error("no such job")]
+    Unknown,
+    /// One of its kind runs.
+    #[error("a job of this kind runs already: {0}")]
+    Busy(JobId),
+    /// It has ended.
+    #[error("the job has ended")]
+    Ended,
+    /// The idempotency key cannot be used.
+    #[error(transparent)]
+    Key(KeyError),
+    /// The node is at fault.
+    #[error(transparent)]
+    Node(#[from] WriteError),
+}
+
+crate::fault::faults!(JobError);
+crate::fault::turn_faults!(JobError);
+
+/// Puts a job on record and begins it.
+///
+/// # Errors
+/// When the caller may not, one of this kind runs, or the node cannot.
+pub fn start(
+    gallery: &Arc<Gallery>,
+    caller: &Caller,
+    kind: Kind,
+    idempotency: Option<Idempotency>,
+) -> Result<(JobId, Receipt), JobError> {
+    let actor = permitted(gallery, caller)?;
+    let claim = match gallery.turn(caller, idempotency)? {
+        Turn::Again(id, receipt) => return Ok((id, receipt)),
+        Turn::First(claim) => claim,
+    };
+    let id = JobId::mint(&gallery.ambient);
+    let written = gallery.writer.write(actor.clone(), claim.as_ref(), move |change| {
+        if let Some(running) = table::running(change.connection)?.into_iter().find(|job| job.kind == kind) {
+            return Err(JobError::Busy(running.id));
+        }
+        change.insert_job(id, kind)?;
+        Ok(Done { outcome: id, what: What::BeginJob { job: id, kind }, deltas: Vec::new() })
+    });
+    let (id, receipt) = written?;
+    begin(gallery, actor, id, kind);
+    Ok((id, receipt))
+}
+
+/// Begins again what a restart interrupted; and builds a generation where one is wanted.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn resume(gallery: &Arc<Gallery>) -> Result<(), JobError> {
+    let interrupted = gallery.store.read(|store| table::running(store))?;
+    for job in &interrupted {
+        begin(gallery, Actor::node(), job.id, job.kind);
+    }
+    if interrupted.is_empty() && rebuild::wanted(gallery).is_some() {
+        let (id, kind) = (JobId::mint(&gallery.ambient), Kind::Rebuild);
+        gallery.writer.write(Actor::node(), None, move |change| {
+            change.insert_job(id, kind)?;
+            Ok::<_, JobError>(Done {
+                outcome: (),
+                what: What::BeginJob { job: id, kind },
+                deltas: Vec::new(),
+            })
+        })?;
+        begin(gallery, Actor::node(), id, kind);
+    }
+    Ok(())
+}
+
+/// Ends the threads of all jobs, which the next start begins again.
+pub fn halt(gallery: &Gallery) {
+    gallery.running.halted.store(true, Ordering::Release);
+    let threads =
+        std::mem::take(&mut *gallery.running.threads.lock().unwrap_or_else(PoisonError::into_inner));
+    threads.into_iter().for_each(|thread| drop(thread.join()));
+}
+
+/// A job.
+///
+/// # Errors
+/// When the caller may not, there is none, or the node cannot.
+pub fn read(gallery: &Gallery, caller: &Caller, id: JobId) -> Result<Job, JobError> {
+    permitted(gallery, caller)?;
+    let job = gallery.store.read(|store| table::find(store, id))?.ok_or(JobError::Unknown)?;
+    Ok(with_progress(gallery, job))
+}
+
+/// The last hundred jobs, newest first.
+///
+/// # Errors
+/// When the caller may not, or the node cannot.
+pub fn list(gallery: &Gallery, caller: &Caller) -> Result<Vec<Job>, JobError> {
+    permitted(gallery, caller)?;
+    let jobs = gallery.store.read(|store| table::last(store))?;
+    Ok(jobs.into_iter().map(|job| with_progress(gallery, job)).collect())
+}
+
+/// Tells a job to end. It does so at its next step.
+///
+/// # Errors
+/// When the caller may not, there is none, it has ended, or the node cannot.
+pub fn cancel(gallery: &Gallery, caller: &Caller, id: JobId) -> Result<(), JobError> {
+    let job = read(gallery, caller, id)?;
+    let told = gallery.running.of(id).filter(|_| job.state == State::Running).ok_or(JobError::Ended)?;
+    told.cancelled.store(true, Ordering::Release);
+    Ok(())
+}
+
+fn with_progress(gallery: &Gallery, job: Job) -> Job {
+    let told = gallery.running.of(job.id).filter(|_| job.state == State::Running);
+    let progress = told.and_then(|told| *told.progress.lock().unwrap_or_else(PoisonError::into_inner));
+    Job { progress, ..job }
+}
+
+fn permitted(gallery: &Gallery, caller: &Caller) -> Result<Actor, JobError> {
+    let permit = authority::permit_own::<Rebuild>(caller, &gallery.current.load().catalogue, &[]);
+    Ok(gallery.logged(caller, Asked::default(), permit)?.actor().clone())
+}
+
+fn begin(gallery: &Arc<Gallery>, actor: Actor, id: JobId, kind: Kind) {
+    let told = Arc::new(Told::default());
+    gallery.running.jobs.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&told));
+    let held = Arc::clone(gallery);
+    let thread = std::thread::Builder::new().name("job".to_owned()).spawn(move || {
+        work(&held, &actor, id, kind, &told);
+        held.running.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    });
+    // Without a thread to be had, the next start begins it.
+    gallery.running.threads.lock().unwrap_or_else(PoisonError::into_inner).extend(thread);
+}
+
+fn work(gallery: &Gallery, actor: &Actor, id: JobId, kind: Kind, told: &Told) {
+    let halted = || gallery.running.halted.load(Ordering::Acquire);
+    let go_on = |progress| {
+        *told.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
+        !told.cancelled.load(Ordering::Acquire) && !halted()
+    };
+    let Kind::Rebuild = kind;
+    let (state, outcome) = match rebuild::rebuild_as(gallery, actor, go_on) {
+        Ok(built) => (State::Done, format!("generation {}, {} references", built.id.0, built.references)),
+        Err(RebuildError::Build(_)) if halted() => return, // to be begun again
+        Err(_) if told.cancelled.load(Ordering::Acquire) => (State::Cancelled, "cancelled".to_owned()),
+        Err(error) => (State::Failed, error.to_string()),
+    };
+    // If it cannot be written, the job is on record as running, and begun again at the next start.
+    let _ = gallery.writer.write(actor.clone(), None, move |change| {
+        change.end_job(id, state, &outcome)?;
+        Ok::<_, JobError>(Done {
+            outcome: (),
+            what: What::EndJob { job: id, state, outcome },
+            deltas: Vec::new(),
+        })
+    });
+}

@@ -1,0 +1,116 @@
+//! `limen-index rebuild`, `activate`, `rollback` and `generations`
+
+use crate::{
+    error::Failure,
+    place::{For, Place},
+    progress::Show,
+};
+use clap::Args;
+use gallery::{
+    id::GenerationId,
+    job::Progress,
+    rebuild::{self, GenerationInfo},
+};
+use serde_json::{Value, json};
+
+/// Build what is searched anew from the record, compare it with the exact scan, and put it in place.
+///
+/// A start opens it sooner than it reads the record. The one before stays, to be gone back to.
+#[derive(Args)]
+pub(crate) struct Rebuild {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    nation: For,
+    #[command(flatten)]
+    show: Show,
+}
+
+impl Rebuild {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let gallery = self.place.open()?;
+        let mut shown = self.show.begin();
+        let built = rebuild::rebuild(&gallery, &self.nation.caller(), |progress| {
+            let Progress { stage, done, total } = progress;
+            shown.tell(stage.as_str(), done, total);
+            true
+        })?;
+        shown.end(&described(&built), &format!("generation {}, {} references", built.id.0, built.references));
+        Ok(())
+    }
+}
+
+/// Put a generation that is there in place: the next start opens it.
+#[derive(Args)]
+pub(crate) struct Activate {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    nation: For,
+    /// Which, by its number.
+    generation: u64,
+}
+
+impl Activate {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let id = GenerationId(self.generation);
+        let placed = rebuild::activate(&self.place.open()?, &self.nation.caller(), id)?;
+        println!("generation {}, {} references", placed.id.0, placed.references);
+        Ok(())
+    }
+}
+
+/// Go back to the generation before.
+#[derive(Args)]
+pub(crate) struct Rollback {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    nation: For,
+}
+
+impl Rollback {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let placed = rebuild::rollback(&self.place.open()?, &self.nation.caller())?;
+        println!("generation {}, {} references", placed.id.0, placed.references);
+        Ok(())
+    }
+}
+
+/// List the generations in a data folder, oldest first.
+#[derive(Args)]
+pub(crate) struct Generations {
+    #[command(flatten)]
+    place: Place,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Generations {
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let gallery = self.place.open()?;
+        let chosen = rebuild::chosen(&gallery);
+        let mut all = rebuild::generations(&gallery)?;
+        all.iter_mut().for_each(|one| one.current = Some(one.id) == chosen);
+        if self.json {
+            println!("{:#}", Value::Array(all.iter().map(described).collect()));
+            return Ok(());
+        }
+        for one in all {
+            let mark = if one.current { "*" } else { " " };
+            println!(
+                "{mark} {}\t{}\t{} references\tup to event {}",
+                one.id.0, one.built_at, one.references, one.as_of.0
+            );
+        }
+        Ok(())
+    }
+}
+
+fn described(one: &GenerationInfo) -> Value {
+    json!({
+        "generation": one.id, "as_of": one.as_of, "built_at": one.built_at,
+        "references": one.references, "root": one.root, "current": one.current,
+    })
+}
