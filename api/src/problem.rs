@@ -139,7 +139,9 @@ impl From<WriteError> for Problem {
                 tracing::error!(cause = %log, "the audit log cannot be written");
                 Self::new(Kind::LogUnwritable, "the audit log cannot be written at present")
             }
-            WriteError::Log(_) | WriteError::Store(_) | WriteError::Poisoned => Self::fault(error),
+            WriteError::Log(_) | WriteError::Store(_) | WriteError::Clock(_) | WriteError::Poisoned => {
+                Self::fault(error)
+            }
         }
     }
 }

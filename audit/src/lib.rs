@@ -20,3 +20,5 @@ pub mod receipt;
 pub mod verify;
 
 pub mod log;
+
+pub mod excerpt;

@@ -99,6 +99,16 @@ pub fn publish(path: &Path, content: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_folder)
 }
 
+/// Gives a folder another name beside its own, durably.
+///
+/// # Errors
+/// When it cannot be renamed, or the folder around it cannot be synced.
+pub fn rename_folder(from: &Path, to: &Path) -> io::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "what is in the folder is synced already")]
+    fs::rename(from, to)?;
+    to.parent().map_or(Ok(()), sync_folder)
+}
+
 /// Is the folder of this file the other folder, or within it?
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use crate::{
     gallery::Gallery,
     id::SubjectId,
     idempotency::Idempotency,
+    keys::ledger::Erasure,
     rebuild,
     record::{
         StoreError, WriteError,
@@ -77,6 +78,31 @@ fn carry_out_one(gallery: &Gallery, actor: &Actor, subject: SubjectId) -> Result
         Ok(_) | Err(NotDone::Nothing) => Ok(()),
         Err(NotDone::Fault(error)) => Err(error),
     }
+}
+
+/// Destroys the keys of all whom the ledger names: the keys may be an older copy than it.
+pub(crate) fn destroy_again(gallery: &Gallery) -> Result<(), WriteError> {
+    const AT_ONCE: u64 = 1000;
+    let lines = gallery.ledger.lines();
+    for first in (0..lines).step_by(AT_ONCE as usize) {
+        let ledger = Arc::clone(&gallery.ledger);
+        let destroyed = gallery.writer.write(Actor::node(), None, move |change: &Change<'_>| {
+            for number in first..lines.min(first + AT_ONCE) {
+                let Erasure { subject, row, .. } = ledger.line(number).map_err(StoreError::from)?;
+                // Rows that were lost are given again: then the key is another's.
+                if standing::holder(change.connection, row)?.is_none_or(|holder| holder == subject) {
+                    change.keys.destroy(row);
+                }
+            }
+            change.keys.settle().map_err(StoreError::from)?;
+            Err::<Done<()>, _>(NotDone::Nothing) // nothing of the record was changed
+        });
+        match destroyed {
+            Ok(_) | Err(NotDone::Nothing) => (),
+            Err(NotDone::Fault(error)) => return Err(error),
+        }
+    }
+    Ok(())
 }
 
 /// Erases again whom the ledger names and the store, an older copy, does not know to be erased.

@@ -131,6 +131,36 @@ pub enum What {
         /// Its name.
         name: String,
     },
+    /// Record and log were copied, and perhaps the keys.
+    Backup {
+        /// Up to which event of the record.
+        as_of: RecordSequence,
+        /// The keys, too?
+        with_keys: bool,
+    },
+    /// The folder was made from a backup. What came after the backup is lost.
+    Restore {
+        /// The backup's last event.
+        as_of: RecordSequence,
+        /// The last event that anyone knew of.
+        known: RecordSequence,
+        /// Leaves of the log after the backup's.
+        leaves: u64,
+        /// When the backup was made.
+        made_at: Timestamp,
+    },
+    /// The clock went back, and somebody says that it is right now.
+    AcceptClock {
+        /// What it said before.
+        known: Timestamp,
+    },
+    /// Whose retention was over was erased.
+    Retention {
+        /// How many subjects.
+        erased: u64,
+        /// Watchlists on which nobody was, for want of a confirmation.
+        held_back: Vec<WatchlistId>,
+    },
     /// Long work was asked for.
     BeginJob {
         /// Which.

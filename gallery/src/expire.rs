@@ -1,10 +1,11 @@
 //! Expiry: what has reached the end of its retention is taken out of the search before the next lookup.
 
 use crate::{
-    authority::Actor,
+    authority::{Actor, Caller},
     event::What,
     gallery::Gallery,
-    record::{WriteError, change::Done, writer::NotDone},
+    record::{WriteError, answer, change::Done, writer::NotDone},
+    timestamp::Timestamp,
 };
 use std::collections::BTreeSet;
 
@@ -21,6 +22,7 @@ pub struct ExpireError(pub WriteError);
 /// # Errors
 /// When the record or the log cannot be written.
 pub fn due(gallery: &Gallery) -> Result<(), ExpireError> {
+    gallery.watch.now(&gallery.ambient).map_err(|back| ExpireError(back.into()))?;
     loop {
         let next = gallery.current.load().next_expiry;
         if next.is_none_or(|next| next > gallery.ambient.clock.now()) {
@@ -44,4 +46,21 @@ pub fn due(gallery: &Gallery) -> Result<(), ExpireError> {
             Err(NotDone::Fault(error)) => return Err(ExpireError(error)),
         }
     }
+}
+
+/// Takes the clock as it is, after it was ahead. What expired meanwhile stays expired.
+///
+/// # Errors
+/// When the record or the log cannot be written.
+pub fn accept_clock(gallery: &Gallery, caller: &Caller) -> Result<Timestamp, ExpireError> {
+    let known =
+        gallery.store.read(|store| answer::clock(store)).map_err(|error| ExpireError(error.into()))?;
+    let accepted = gallery.writer.write_at_any_time(caller.into(), None, move |change| {
+        change.accept_clock()?;
+        let (now, what) = (change.now, What::AcceptClock { known });
+        Ok::<_, WriteError>(Done { outcome: now, what, deltas: Vec::new() })
+    });
+    let (now, _) = accepted.map_err(ExpireError)?;
+    gallery.watch.accept(now);
+    Ok(now)
 }

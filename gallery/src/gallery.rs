@@ -3,6 +3,7 @@
 use crate::{
     ambient::Ambient,
     authority::{Actor, Caller, Ground, Permit, Refusal, Verb},
+    clock::Watch,
     event::{Event, What},
     fault::{NotPermitted, TurnError},
     generation::{Current, manifest::GenerationError},
@@ -35,9 +36,11 @@ pub struct Gallery {
     pub(crate) pool: rayon::ThreadPool,
     pub(crate) kernel: Kernel,
     pub(crate) ambient: Ambient,
+    pub(crate) watch: Arc<Watch>,
     pub(crate) claims: Claims,
     pub(crate) keys: Arc<Keys>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) ledger_path: PathBuf,
     /// Held while a generation is built or put in place.
     pub(crate) building: std::sync::Mutex<()>,
     /// Held by who changes the files of generations, and shared by who opens them.

@@ -10,6 +10,8 @@ pub mod timestamp;
 
 pub mod ambient;
 
+pub mod clock;
+
 pub mod id;
 
 pub mod law;
@@ -56,6 +58,10 @@ pub mod status;
 
 pub mod anchor;
 
+pub mod backup;
+
+pub mod restore;
+
 pub mod expire;
 
 mod scan;
@@ -71,6 +77,8 @@ pub mod enrol_batch;
 pub mod retire;
 
 pub mod restrict;
+
+pub mod retention;
 
 pub mod inspect;
 

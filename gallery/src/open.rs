@@ -2,6 +2,7 @@
 
 use crate::{
     ambient::Ambient,
+    clock::Watch,
     erase,
     gallery::{Gallery, LOG_FOLDER},
     generation::{Current, Index, Site, files::Yard},
@@ -9,9 +10,9 @@ use crate::{
     job::Running,
     keys::{self, Keys, KeysError, ledger::Ledger, root::RootKey},
     record::{
-        self, Store, StoreError, WriteError, begin,
+        self, Store, StoreError, WriteError, answer, begin,
         recover::{self, RecoverError},
-        writer::Writer,
+        writer::{Beside, Writer},
     },
 };
 use audit::{
@@ -140,7 +141,8 @@ impl Gallery {
         let mut connection = record::open_for_writing(&database, false)?;
         recover::settle_store(&connection)?; // before the log is compared with it
         recover::reconcile(&mut connection, &log, &log_folder)?;
-        let ledger = begin::open_ledger(&connection, &ledger.unwrap_or_else(|| Ledger::beside(folder)))?;
+        let ledger_path = ledger.unwrap_or_else(|| Ledger::beside(folder));
+        let ledger = begin::open_ledger(&connection, &ledger_path)?;
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(threads)
             .thread_name(|index| format!("scan-{index}"))
@@ -153,10 +155,15 @@ impl Gallery {
         let (snapshot, unused) = begin::searched(&mut connection, &keys, &ledger, yard, &site)?;
         let sequence = snapshot.as_of;
         let current = Current::begin(snapshot);
-        let (writer_log, writer_current) = (Arc::clone(&log), Arc::clone(&current));
-        let writer_keys = Arc::clone(&keys);
-        let writer =
-            Writer::start(connection, sequence, writer_log, writer_current, ambient.clone(), writer_keys)?;
+        let watch = Arc::new(Watch::since(answer::clock(&connection)?));
+        let beside = Beside {
+            log: Arc::clone(&log),
+            current: Arc::clone(&current),
+            ambient: ambient.clone(),
+            keys: Arc::clone(&keys),
+            watch: Arc::clone(&watch),
+        };
+        let writer = Writer::start(connection, sequence, beside)?;
         let gallery = Self {
             writer,
             store: Store::new(database, Arc::clone(&keys)),
@@ -165,9 +172,11 @@ impl Gallery {
             pool,
             kernel,
             ambient,
+            watch,
             claims: Claims::default(),
             keys,
             ledger: Arc::new(ledger),
+            ledger_path,
             building: std::sync::Mutex::new(()),
             files: std::sync::RwLock::new(()),
             running: Running::default(),
@@ -175,9 +184,16 @@ impl Gallery {
             folder: folder.to_owned(),
             _lock: lock,
         };
-        match erase::replay(&gallery) {
+        gallery.settled()
+    }
+
+    /// With what a stop, or an older copy of the record, left to be erased.
+    fn settled(self) -> Result<Self, OpenError> {
+        match erase::replay(&self) {
             // Nobody finds them meanwhile, and the next erasure or start carries them out.
-            Ok(()) | Err(WriteError::Store(StoreError::Full) | WriteError::Undone) => Ok(gallery),
+            Ok(()) | Err(WriteError::Store(StoreError::Full) | WriteError::Undone | WriteError::Clock(_)) => {
+                Ok(self)
+            }
             Err(error) => Err(RecoverError::Write(error).into()),
         }
     }
@@ -200,7 +216,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn lock(folder: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(folder: &Path) -> Result<File, OpenError> {
     let file = private().open(folder.join(LOCK_FILE))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

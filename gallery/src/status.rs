@@ -90,7 +90,8 @@ impl Gallery {
             let lines = (0..self.ledger.lines()).map(|number| self.ledger.line(number));
             for erasure in erased.chain(lines) {
                 let erasure = erasure?;
-                if !store.keys().is_destroyed(erasure.row)? {
+                let theirs = standing::holder(store, erasure.row)? == Some(erasure.subject);
+                if theirs && !store.keys().is_destroyed(erasure.row)? {
                     let subject = erasure.subject;
                     return Err(StoreError::Damaged(format!(
                         "the key of {subject}, who was erased, is there"
@@ -136,6 +137,7 @@ impl Gallery {
         if self.log.failing() || self.writer.behind() {
             return Err(AppendError::Unwritten("the last try failed".to_owned()).into());
         }
+        self.watch.now(&self.ambient)?;
         let snapshot = self.current.load();
         Ok((snapshot.generation, snapshot.as_of))
     }

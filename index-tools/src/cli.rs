@@ -26,6 +26,10 @@ enum Command {
     Activate(commands::generation::Activate),
     Rollback(commands::generation::Rollback),
     Generations(commands::generation::Generations),
+    Retention(commands::retention::Retention),
+    Clock(commands::retention::Clock),
+    Backup(commands::backup::Backup),
+    Restore(commands::backup::Restore),
     Inspect(commands::inspect::Inspect),
     Token(commands::token::Token),
 }
@@ -44,6 +48,10 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Activate(command) => command.run(),
         Command::Rollback(command) => command.run(),
         Command::Generations(command) => command.run(),
+        Command::Retention(command) => command.run(),
+        Command::Clock(command) => command.run(),
+        Command::Backup(command) => command.run(),
+        Command::Restore(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Token(command) => command.run(),
     }

@@ -3,6 +3,7 @@
 use gallery::{
     GenerationError, SubjectChangeError,
     anchor::{AnchorError, AnchoringError},
+    backup::BackupError,
     enrol::EnrolError,
     expire::ExpireError,
     export::ExportError,
@@ -13,6 +14,8 @@ use gallery::{
     publish::PublishError,
     rebuild::RebuildError,
     record::{StoreError, recover::RecoverError},
+    restore::RestoreError,
+    retention::RetentionError,
     token::TokenError,
 };
 use std::path::PathBuf;
@@ -57,6 +60,15 @@ pub(crate) enum Failure {
     /// Nothing was enrolled.
     #[error(transparent)]
     Enrol(#[from] EnrolError),
+    /// What is due was not told, or not erased.
+    #[error(transparent)]
+    Retention(#[from] RetentionError),
+    /// No backup was made.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// Nothing was restored.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
     /// Nothing was rebuilt.
     #[error(transparent)]
     Rebuild(#[from] RebuildError),
@@ -107,6 +119,10 @@ impl Failure {
             Self::Open(OpenError::Anchor(AnchorError::Behind { .. } | AnchorError::Other(_))) => Some(
                 "put back the newest data folder; if what is lost is lost, `limen-index anchor --replace`",
             ),
+            Self::Restore(RestoreError::Exists { .. }) => Some("--replace gives that up"),
+            Self::Restore(RestoreError::NoKeys) => {
+                Some("--keys names the folder that `limen-index backup --keys` made")
+            }
             Self::Check(RecoverError::Generation(_)) => Some("limen-index rebuild makes another"),
             Self::Open(OpenError::Anchor(AnchorError::Missing(_))) => {
                 Some("is its disk there? `limen-index anchor` makes one")
@@ -130,6 +146,12 @@ impl Failure {
             | Self::File { .. }
             | Self::Matrix { .. }
             | Self::Publish(_)
+            | Self::Backup(BackupError::Exists(_) | BackupError::Missing(_))
+            | Self::Restore(
+                RestoreError::Exists { .. }
+                | RestoreError::NoKeys
+                | RestoreError::Backup(BackupError::Missing(_)),
+            )
             | Self::Rebuild(RebuildError::NoFormer | RebuildError::Generation(GenerationError::Missing(_)))
             | Self::Inspect(InspectError::Unknown)
             | Self::Change(SubjectChangeError::Unknown)
@@ -150,6 +172,9 @@ impl Failure {
             | Self::Enrol(_)
             | Self::Inspect(_)
             | Self::Rebuild(_)
+            | Self::Backup(_)
+            | Self::Retention(_)
+            | Self::Restore(_)
             | Self::Change(_)
             | Self::Expire(_)
             | Self::Export(_)

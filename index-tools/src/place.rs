@@ -45,6 +45,16 @@ impl Place {
         &self.at.folder
     }
 
+    /// The root key.
+    pub(crate) fn root_key(&self) -> Result<RootKey, Failure> {
+        Ok(RootKey::find(self.folder(), root_key_text().as_deref(), self.root_key.as_deref())?)
+    }
+
+    /// The ledger of erasures, if it is not beside the folder.
+    pub(crate) fn ledger(&self) -> Option<&Path> {
+        self.erasure_ledger.as_deref()
+    }
+
     /// The root key of a folder that is to be made, and where it was put if it was made now.
     pub(crate) fn make_root_key(&self) -> Result<(RootKey, Option<PathBuf>), Failure> {
         let (text, ambient) = (root_key_text(), Ambient::system());
@@ -68,7 +78,7 @@ impl Place {
 
     fn open_with(&self, index: Index, anchor: Option<PathBuf>) -> Result<Gallery, Failure> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let root = RootKey::find(self.folder(), root_key_text().as_deref(), self.root_key.as_deref())?;
+        let root = self.root_key()?;
         let setup = Setup { root, threads, index, anchor, ledger: self.erasure_ledger.clone() };
         Ok(Gallery::open(self.folder(), setup, Ambient::system())?)
     }

@@ -137,7 +137,7 @@ fn modules_look_only_at_those_listed_before_them() {
             // `use crate::{ … }` is written over several lines; a module stands at the start of one.
             let mut inside = false;
             for (number, line) in product(source) {
-                inside = (inside || line.starts_with("use crate::{")) && line != "};";
+                inside = (inside || line.starts_with("use crate::{")) && !line.ends_with("};");
                 let named = line.split("crate::").skip(1).map(|rest| rest.split([':', ';', '{', ' ']).next());
                 let first =
                     line.trim().split([':', ',', ';']).next().filter(|_| inside && !line.starts_with("use"));

@@ -4,6 +4,7 @@
 use super::{KeysError, cells::CELL, medium::Medium};
 use crate::{id::SubjectId, timestamp::Timestamp};
 use std::{
+    collections::HashSet,
     fs::{File, OpenOptions},
     io,
     path::{Path, PathBuf},
@@ -44,6 +45,25 @@ impl Ledger {
         bytes.resize(CELL, 0);
         erasures.iter().for_each(|erasure| bytes.extend(encode(*erasure)));
         audit::storage::publish(path, &bytes)
+    }
+
+    /// Adds what another ledger has beyond this one, which is made if it is not there.
+    ///
+    /// # Errors
+    /// When one of them is damaged, or it cannot be written.
+    pub(crate) fn unite(path: &Path, other: &Path) -> Result<(), KeysError> {
+        let all = |ledger: Option<Self>| -> Result<Vec<Erasure>, KeysError> {
+            ledger.map_or(Ok(Vec::new()), |ledger| (0..ledger.lines()).map(|n| ledger.line(n)).collect())
+        };
+        let mut united = all(Self::open(path)?)?;
+        let known: HashSet<SubjectId> = united.iter().map(|erasure| erasure.subject).collect();
+        let more: Vec<_> =
+            all(Self::open(other)?)?.into_iter().filter(|one| !known.contains(&one.subject)).collect();
+        if !more.is_empty() || !path.exists() {
+            united.extend(more);
+            Self::write(path, &united)?;
+        }
+        Ok(())
     }
 
     /// Opens a ledger; `None` if there is none. What an interrupted write left at its end is not a line.

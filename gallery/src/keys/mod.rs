@@ -30,6 +30,9 @@ pub(crate) const FOLDER: &str = "keys";
 const SUBJECTS: &str = "subjects";
 const NATIONS: &str = "nations";
 
+/// The files in it.
+pub(crate) const FILES: [&str; 2] = [SUBJECTS, NATIONS];
+
 /// Why keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
@@ -159,7 +162,7 @@ fn about<'a>(holder: &'a Holder<'_>) -> [&'a [u8]; 3] {
 }
 
 /// A file beside a data folder: the folder's name with an ending.
-fn beside(folder: &Path, ending: &str) -> PathBuf {
+pub(crate) fn beside(folder: &Path, ending: &str) -> PathBuf {
     let mut path = folder.components().as_path().as_os_str().to_owned();
     path.push(ending);
     path.into()

@@ -253,7 +253,8 @@ fn a_damaged_record_is_refused_at_start() {
     assert!(matches!(damage(flip), Err(OpenError::Recover(RecoverError::Store(_)))));
     // A tool that opens it without what is searched gives none of it out.
     let setup = Setup { index: crate::Index::Unsearched, ..Setup::new(root(), 1) };
-    let gallery = Gallery::open(folder.path(), setup, Ambient::system()).unwrap();
+    let ambient = Ambient { clock, ..Ambient::system() };
+    let gallery = Gallery::open(folder.path(), setup, ambient).unwrap();
     let mut given = 0;
     let exported = export::export(&gallery, &utopia(), list, |_| {
         given += 1;

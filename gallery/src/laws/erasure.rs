@@ -33,7 +33,7 @@ fn telling(n: u8) -> [f32; DIMENSION] {
 }
 
 /// How often the features stand in the files of a folder: raw, as 8-bit codes, as hexadecimal digits, as base64.
-fn traces(folder: &Path, features: &[f32]) -> usize {
+pub(super) fn traces(folder: &Path, features: &[f32]) -> usize {
     let raw: Vec<u8> = features.iter().flat_map(|x| x.to_le_bytes()).collect();
     let hex = base16ct::lower::encode_string(&raw);
     let greatest = features.iter().fold(0f32, |a, b| a.max(b.abs()));

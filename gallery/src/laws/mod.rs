@@ -1,5 +1,6 @@
 //! The gallery's laws, each as a test; here the house that they are tried in.
 
+mod backup;
 mod disaster;
 mod erasure;
 mod generation;

@@ -11,8 +11,10 @@ use crate::{
     id::WatchlistId,
     inspect::{self, Which},
     law::Category,
-    lookup::LookupRequest,
-    publish, retire,
+    lookup::{LookupError, LookupRequest},
+    publish,
+    record::WriteError,
+    retire,
     subject::{EntryState, NewEncounter, NewSubject, RawFeatures},
     watchlist::Policy,
 };
@@ -61,8 +63,19 @@ fn an_entry_is_not_searched_beyond_its_retention_and_a_clock_put_back_revives_no
     house.clock.0.fetch_add(1, Ordering::SeqCst);
     let answer = house.look(axis(0));
     assert_eq!((answer.decision, answer.certificate.expected), (Decision::NoHit, 0));
+    let late = house.clock.0.fetch_sub(5 * 86_400_000, Ordering::SeqCst);
+    for _ in 0..2 {
+        let back = house.ask(&utopia(), house.request(axis(0)), None);
+        assert!(matches!(back, Err(LookupError::Node(WriteError::Clock(_)))), "{back:?}");
+        assert!(house.enrol("b", axis(1)).is_err() && house.gallery.ready().is_err());
+        house = house.reopen();
+    }
+    // Right again, or accepted as it is: what expired stays so.
+    house.clock.0.store(late, Ordering::SeqCst);
+    assert_eq!(house.look(axis(0)).decision, Decision::NoHit);
     house.clock.0.fetch_sub(5 * 86_400_000, Ordering::SeqCst);
-    house = house.reopen();
+    crate::expire::accept_clock(&house.gallery, &utopia()).unwrap();
+    house.gallery.ready().unwrap();
     assert_eq!(house.look(axis(0)).decision, Decision::NoHit);
     let (record, _) = inspect::inspect(&house.gallery, &utopia(), &Which::Id(subject)).unwrap();
     assert_eq!(record.entries[0].state, EntryState::Expired);
@@ -72,6 +85,46 @@ fn an_entry_is_not_searched_beyond_its_retention_and_a_clock_put_back_revives_no
             .iter()
             .any(|event| matches!(event.what, What::Expire { ref entries } if entries.len() == 1))
     );
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_hides_and_erases_a_hundredth_at_most_without_confirmation() {
+    use crate::retention::{self, RetentionError};
+    use std::collections::BTreeMap;
+    let house = House::build();
+    let day = 86_400_000;
+    for n in 0..3 {
+        house.enrol(&format!("early{n}"), axis(0)).unwrap();
+    }
+    house.clock.0.fetch_add(day, Ordering::SeqCst);
+    let rows = (0..400).map(|n| row(&format!("p{n}"), "e", house.list, axis(1))).collect();
+    enrol_batch::enrol_batch(&house.gallery, &utopia(), rows).unwrap();
+    let contested = house.enrol("contested", axis(2)).unwrap();
+    crate::restrict::restrict(&house.gallery, &utopia(), contested, None).unwrap();
+    let run = |confirmed: &[u64]| {
+        let confirmed: BTreeMap<_, _> = confirmed.iter().map(|count| (house.list, *count)).collect();
+        retention::run(&house.gallery, &utopia(), &confirmed)
+    };
+    let report = || retention::report(&house.gallery, &utopia()).unwrap().remove(0);
+    assert_eq!(run(&[]).unwrap().erased, 0);
+    assert_eq!((report().entries, report().active, report().review), (404, 403, 0));
+    // Three of 404 are over: erased as a matter of course.
+    house.clock.0.fetch_add(9 * day, Ordering::SeqCst);
+    assert_eq!((report().erasure, report().needs_confirmation()), (3, false));
+    let done = run(&[]).unwrap();
+    assert_eq!((done.erased, done.held_back.len()), (3, 0));
+    // A jump: everybody is hidden, and nobody erased but by who says how many.
+    house.clock.0.fetch_add(400 * day, Ordering::SeqCst);
+    assert_eq!(house.look(axis(1)).decision, Decision::NoHit);
+    let held = run(&[]).unwrap();
+    assert_eq!((held.erased, held.held_back[0].erasure), (0, 400));
+    assert!(matches!(run(&[399]), Err(RetentionError::Confirmed { due: 400, .. })));
+    assert_eq!(house.gallery.status().unwrap().encounters, 401);
+    let done = run(&[400]).unwrap();
+    assert_eq!((done.erased, done.held_back.len()), (400, 0));
+    let status = house.gallery.status().unwrap();
+    assert_eq!((status.erased, status.encounters), (403, 1), "whoever contests is kept");
+    house.gallery.check().unwrap();
 }
 
 fn row(subject: &str, encounter: &str, list: WatchlistId, features: [f32; DIMENSION]) -> BulkRow {

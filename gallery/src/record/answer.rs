@@ -101,3 +101,17 @@ pub(crate) fn sequence(connection: &Connection) -> Result<RecordSequence, StoreE
     let value = value.and_then(|value| u64::try_from(value).ok());
     value.map(RecordSequence).ok_or_else(|| codec::damaged("the sequence"))
 }
+
+/// The latest time at which a change was made.
+pub(crate) fn clock(connection: &Connection) -> Result<Timestamp, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE name = 'clock'")?;
+    let ms: i64 = statement.query_row([], |row| row.get(0))?;
+    Timestamp::from_unix_ms(ms).ok_or_else(|| codec::damaged("the clock"))
+}
+
+/// A change is made at this time.
+pub(super) fn set_clock(connection: &Connection, now: Timestamp) -> Result<(), StoreError> {
+    let sql = "UPDATE meta SET value = ?1 WHERE name = 'clock' AND value < ?1";
+    connection.prepare_cached(sql)?.execute([now.unix_ms()])?;
+    Ok(())
+}

@@ -286,6 +286,13 @@ impl Change<'_> {
         Ok(places.into_iter().map(delta).collect())
     }
 
+    /// From here on it is now, whatever was seen before.
+    pub(crate) fn accept_clock(&self) -> Result<(), StoreError> {
+        let sql = "UPDATE meta SET value = ?1 WHERE name = 'clock'";
+        self.connection.execute(sql, [self.now.unix_ms()])?;
+        Ok(())
+    }
+
     /// The watchlists on which a subject stands or stood.
     fn entries_of(&self, subject: SubjectRow) -> Result<Vec<WatchlistId>, StoreError> {
         let sql = "SELECT w.id FROM entry e JOIN watchlist w ON w.key = e.watchlist WHERE e.subject = ?1";

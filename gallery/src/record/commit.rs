@@ -198,6 +198,7 @@ impl Committer {
     fn begin(&mut self, now: Timestamp) -> Result<(), StoreError> {
         self.connection.execute_batch("BEGIN IMMEDIATE")?;
         answer::settle(&self.connection, &self.unsettled)?;
+        answer::set_clock(&self.connection, now)?;
         let day = KEPT_HOURS * 3_600_000;
         Timestamp::from_unix_ms(now.unix_ms() - day)
             .map_or(Ok(()), |old| answer::forget(&self.connection, old))

@@ -1,6 +1,6 @@
 //! The store: an embedded SQLite database, the source of truth. SQL stands only in this folder.
 
-mod answer;
+pub(crate) mod answer;
 pub(crate) mod begin;
 mod catalogue;
 pub(crate) mod catch_up;
@@ -12,14 +12,24 @@ pub(crate) mod jobs;
 pub(crate) mod person;
 pub(crate) mod read;
 pub mod recover;
+pub(crate) mod retention;
 pub(crate) mod standing;
 pub(crate) mod writer;
 
-use crate::keys::{Keys, KeysError};
+use crate::{
+    clock::ClockBack,
+    id::RecordSequence,
+    keys::{Keys, KeysError},
+};
 use audit::log::AppendError;
-use rusqlite::{Connection, OpenFlags, config::DbConfig};
+use rusqlite::{
+    Connection, OpenFlags,
+    backup::{Backup, StepResult},
+    config::DbConfig,
+};
 use std::{
     ops::Deref,
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError},
 };
@@ -103,6 +113,9 @@ pub enum WriteError {
     /// The log did not take its event: the change stands, and its event is appended as soon as possible.
     #[error(transparent)]
     Log(#[from] AppendError),
+    /// The clock went back: how long anybody may be searched is not known.
+    #[error(transparent)]
+    Clock(#[from] ClockBack),
     /// The writer has stopped after a failed sync.
     #[error("the store is poisoned by a failed commit; restart the node")]
     Poisoned,
@@ -175,6 +188,24 @@ impl Store {
         let ended = transaction.finish();
         place.connection = ended.is_ok().then_some(connection);
         result
+    }
+
+    /// Copies one consistent state of the record into a new file, durably; returns its last event. Writing goes on meanwhile.
+    pub(crate) fn copy_to(&self, path: &Path) -> Result<RecordSequence, StoreError> {
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        let from = open_for_reading(&self.path)?;
+        let mut to = Connection::open(path)?;
+        to.pragma_update(None, "synchronous", "FULL")?;
+        // In one step, so that it is one state.
+        match Backup::new(&from, &mut to)?.step(-1)? {
+            StepResult::Done => (),
+            _ => return Err(StoreError::Locked),
+        }
+        to.pragma_update(None, "journal_mode", "DELETE")?; // one file
+        let sequence = answer::sequence(&to)?;
+        drop(to);
+        std::fs::File::open(path)?.sync_all()?;
+        Ok(sequence)
     }
 
     fn take(&self) -> Place<'_> {

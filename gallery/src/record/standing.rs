@@ -157,6 +157,14 @@ pub(crate) fn ordered_erasures(connection: &rusqlite::Connection) -> Result<Vec<
     )
 }
 
+/// Whose row it is.
+pub(crate) fn holder(connection: &rusqlite::Connection, row: i64) -> Result<Option<SubjectId>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT id FROM subject WHERE key = ?1")?;
+    let mut rows = statement.query([row])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some(SubjectId::from_bytes(codec::id(row, 0, "a subject's id")?)))
+}
+
 /// How many lines of the ledger are carried out in this store.
 pub(crate) fn ledger_lines(connection: &rusqlite::Connection) -> Result<u64, StoreError> {
     let sql = "SELECT value FROM meta WHERE name = 'ledger'";

@@ -6,8 +6,8 @@ use super::{
     commit::{Committer, Effect, Job, Message, Refused, Work},
 };
 use crate::{
-    ambient::Ambient, authority::Actor, generation::Current, id::RecordSequence, idempotency::Claim,
-    keys::Keys,
+    ambient::Ambient, authority::Actor, clock::Watch, generation::Current, id::RecordSequence,
+    idempotency::Claim, keys::Keys,
 };
 use audit::{log::Log, receipt::Receipt};
 use rusqlite::Connection;
@@ -62,11 +62,22 @@ impl From<StoreError> for NotDone {
     }
 }
 
+/// What the writer works with beside the store.
+pub(crate) struct Beside {
+    pub(crate) log: Arc<Log>,
+    pub(crate) current: Arc<Current>,
+    pub(crate) ambient: Ambient,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) watch: Arc<Watch>,
+}
+
 /// The handle by which verbs change the record.
 #[derive(Debug)]
 pub(crate) struct Writer {
     sender: SyncSender<Message>,
     behind: Arc<AtomicBool>,
+    watch: Arc<Watch>,
+    ambient: Ambient,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -74,13 +85,12 @@ impl Writer {
     pub(crate) fn start(
         connection: Connection,
         sequence: RecordSequence,
-        log: Arc<Log>,
-        current: Arc<Current>,
-        ambient: Ambient,
-        keys: Arc<Keys>,
+        beside: Beside,
     ) -> std::io::Result<Self> {
+        let Beside { log, current, ambient, keys, watch } = beside;
         let (sender, receiver) = sync_channel(QUEUE_LIMIT);
         let behind = Arc::new(AtomicBool::new(false));
+        let writer_ambient = ambient.clone();
         let mut committer = Committer {
             connection,
             sequence,
@@ -95,7 +105,7 @@ impl Writer {
         };
         let thread =
             std::thread::Builder::new().name("record".to_owned()).spawn(move || committer.run(&receiver))?;
-        Ok(Self { sender, behind, thread: Some(thread) })
+        Ok(Self { sender, behind, watch, ambient: writer_ambient, thread: Some(thread) })
     }
 
     /// Has the thread ended, after a failed commit?
@@ -110,6 +120,21 @@ impl Writer {
 
     /// Makes a change and waits until it is durable in store and log and the search knows of it.
     pub(crate) fn write<T, E>(
+        &self,
+        actor: Actor,
+        claim: Option<&Claim>,
+        work: impl FnOnce(&Change<'_>) -> Result<Done<T>, E> + Send + 'static,
+    ) -> Result<(T, Receipt), E>
+    where
+        T: Serialize + Send + 'static,
+        E: Refusal + From<WriteError> + Send + 'static,
+    {
+        self.watch.now(&self.ambient).map_err(|back| E::from(back.into()))?;
+        self.write_at_any_time(actor, claim, work)
+    }
+
+    /// The same, whatever the clock says.
+    pub(crate) fn write_at_any_time<T, E>(
         &self,
         actor: Actor,
         claim: Option<&Claim>,

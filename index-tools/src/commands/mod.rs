@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what these are for")]
 
 pub(crate) mod anchor;
+pub(crate) mod backup;
 pub(crate) mod enrol;
 
 pub(crate) mod erase;
@@ -10,5 +11,6 @@ pub(crate) mod generation;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod model;
+pub(crate) mod retention;
 pub(crate) mod token;
 pub(crate) mod watchlist;

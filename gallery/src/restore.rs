@@ -1,0 +1,239 @@
+//! Restoring: a backup becomes a data folder. What the folder in its place knew beyond the backup is lost, and named; whom the
+//! ledger calls erased stays erased.
+
+use crate::{
+    ambient::Ambient,
+    authority::Actor,
+    backup::{self, Backup, BackupError},
+    erase,
+    event::What,
+    gallery::{Gallery, LOG_FOLDER},
+    id::RecordSequence,
+    keys::{self, KeysError, ledger::Ledger, root::RootKey},
+    open::{OpenError, Setup},
+    record::{self, WriteError, recover::RecoverError},
+    token,
+};
+use audit::{
+    anchor::{Anchor, AnchorError},
+    storage::{self, Disk},
+    verify,
+};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// Why nothing was restored. The folder that was there is as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// There is a folder, and nobody said that it may be replaced.
+    #[error("{folder} is there: what it knows beyond the backup would be lost ({lost})")]
+    Exists {
+        /// Which.
+        folder: PathBuf,
+        /// What.
+        lost: Lost,
+    },
+    /// Neither the folder that is there nor a backup of keys has them.
+    #[error("there are no keys: give the keys' backup")]
+    NoKeys,
+    /// The backup cannot be used.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// A file cannot be read or written.
+    #[error("{path}: {error}")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// What was restored cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// What was restored is not whole.
+    #[error(transparent)]
+    Check(#[from] RecoverError),
+    /// The node is at fault.
+    #[error(transparent)]
+    Node(#[from] WriteError),
+}
+
+/// What is lost by a restoration: the events of the record after the backup's, and leaves of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The backup's last event.
+    pub restored: RecordSequence,
+    /// The last event that anyone knows of: the log of the folder in its place, or the anchor.
+    pub known: RecordSequence,
+    /// Leaves of the log after the backup's.
+    pub leaves: u64,
+}
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { restored, known, leaves } = self;
+        if known > restored {
+            write!(f, "events {} to {} of the record, {leaves} leaves of the log", restored.0 + 1, known.0)
+        } else {
+            write!(f, "no event of the record, {leaves} leaves of the log")
+        }
+    }
+}
+
+/// What was restored.
+#[derive(Clone, Debug)]
+pub struct Restored {
+    /// From which backup.
+    pub backup: Backup,
+    /// What is lost.
+    pub lost: Lost,
+    /// Where the folder that was in its place is now, without its keys.
+    pub replaced: Option<PathBuf>,
+}
+
+/// From what is restored, and to where.
+#[derive(Clone, Debug)]
+pub struct Order<'a> {
+    /// The backup.
+    pub from: &'a Path,
+    /// The backup of keys; without it, or if it is older, those of the folder in its place are kept.
+    pub keys: Option<&'a Path>,
+    /// The data folder.
+    pub folder: &'a Path,
+    /// May a folder that is there be replaced?
+    pub replace: bool,
+    /// The anchor, which is then made anew.
+    pub anchor: Option<&'a Path>,
+    /// The ledger of erasures, if it is not beside the folder.
+    pub ledger: Option<&'a Path>,
+}
+
+/// Makes a data folder of a backup. Everything is made and checked beside the folder that is there, and takes its place at the end.
+///
+/// # Errors
+/// When the backup, keys or ledger cannot be used, a folder is there and may not be replaced, or something cannot be written.
+pub fn restore(order: &Order<'_>, root: &RootKey, ambient: &Ambient) -> Result<Restored, RestoreError> {
+    let Order { from, keys, folder, replace, anchor, ledger } = *order;
+    let manifest = backup::check(from, root)?;
+    if manifest.keys {
+        return Err(BackupError::Missing(from.to_owned()).into());
+    }
+    let keys_there = folder.join(keys::FOLDER);
+    let keys_of_folder = keys::Keys::open(&keys_there, root).is_ok();
+    if let Some(keys) = keys.filter(|_| !keys_of_folder) {
+        backup::check(keys, root)?;
+    } else if !keys_of_folder {
+        return Err(RestoreError::NoKeys);
+    }
+    let lost = lost(&manifest, folder, anchor);
+    if folder.exists() && !replace {
+        return Err(RestoreError::Exists { folder: folder.to_owned(), lost });
+    }
+    let _lock = if folder.exists() { Some(crate::open::lock(folder)?) } else { None };
+    let making = beside(folder, ".restoring");
+    if making.exists() {
+        fs::remove_dir_all(&making).map_err(|error| failed(&making, error))?;
+    }
+    backup::make_folder(&making)?;
+    backup::make_folder(&making.join(LOG_FOLDER))?;
+    backup::make_folder(&making.join(keys::FOLDER))?;
+    for name in names(from)? {
+        backup::copy(&from.join(&name), &making.join(&name))?;
+    }
+    // Those of the folder are younger: they lack whom was erased since.
+    let keys_from = if keys_of_folder { keys_there } else { keys.map_or(keys_there, Path::to_owned) };
+    for name in keys::FILES {
+        backup::copy(&keys_from.join(name), &making.join(keys::FOLDER).join(name))?;
+    }
+    let ledger = ledger.map_or_else(|| Ledger::beside(folder), Path::to_owned);
+    Ledger::unite(&ledger, &from.join(backup::LEDGER)).map_err(OpenError::from)?;
+    let setup =
+        Setup { index: crate::Index::Unsearched, ledger: Some(ledger), ..Setup::new(root.clone(), 1) };
+    let gallery = Gallery::open(&making, setup, ambient.clone())?;
+    erase::destroy_again(&gallery)?;
+    gallery.check()?;
+    let (known, leaves) = (lost.known, lost.leaves);
+    let what = What::Restore { as_of: manifest.as_of, known, leaves, made_at: manifest.made_at };
+    gallery.log_event(&Actor::node(), |_| what).map_err(WriteError::from)?;
+    let head = gallery.log.head();
+    drop(gallery);
+    let replaced = put_in_place(&making, folder)?;
+    if let Some(anchor) = anchor {
+        Anchor::replace(anchor, &head).map_err(OpenError::Anchor)?;
+    }
+    Ok(Restored { backup: manifest, lost, replaced })
+}
+
+/// The files of a backup that belong into a data folder.
+fn names(from: &Path) -> Result<Vec<PathBuf>, RestoreError> {
+    let mut names = vec![PathBuf::from(record::FILE_NAME)];
+    names.extend(Some(PathBuf::from(token::FILE_NAME)).filter(|name| from.join(name).is_file()));
+    let log = from.join(LOG_FOLDER);
+    for entry in fs::read_dir(&log).map_err(|error| failed(&log, error))? {
+        names.push(Path::new(LOG_FOLDER).join(entry.map_err(|error| failed(&log, error))?.file_name()));
+    }
+    Ok(names)
+}
+
+/// What is known beyond the backup: by the log of the folder that is there, as far as it can be read, and by the anchor.
+fn lost(manifest: &Backup, folder: &Path, anchor: Option<&Path>) -> Lost {
+    let (mut known, mut size) = (manifest.as_of.0, manifest.log_size);
+    if folder.join(LOG_FOLDER).is_dir()
+        && let Ok(log) = Disk::open(&folder.join(LOG_FOLDER))
+    {
+        // Until where it is damaged, if it is.
+        let mut count = 0;
+        let _ = verify::verify(&log, |_, leaf| {
+            known = known.max(leaf.tag);
+            count += 1;
+        });
+        size = size.max(count);
+    }
+    if let Some(Ok(anchor)) = anchor.map(Anchor::open) {
+        known = known.max(anchor.mark().last_tag);
+        size = size.max(anchor.mark().size);
+    }
+    Lost { restored: manifest.as_of, known: RecordSequence(known), leaves: size - manifest.log_size }
+}
+
+/// The folder that is there, if any, keeps all but its keys, under another name.
+fn put_in_place(making: &Path, folder: &Path) -> Result<Option<PathBuf>, RestoreError> {
+    let mut replaced = None;
+    if folder.exists() {
+        let numbered = |n: u32| beside(folder, &format!(".replaced-{n}"));
+        let name = (1..=u32::MAX).map(numbered).find(|path| !path.exists());
+        let name = name.expect("there are more numbers than folders");
+        storage::rename_folder(folder, &name).map_err(|error| failed(&name, error))?;
+        replaced = Some(name);
+    }
+    storage::rename_folder(making, folder).map_err(|error| failed(folder, error))?;
+    // At last, so that a stop before leaves them: a second copy of the keys would outlive an erasure.
+    if let Some(keys) =
+        replaced.as_ref().map(|replaced| replaced.join(keys::FOLDER)).filter(|keys| keys.is_dir())
+    {
+        fs::remove_dir_all(&keys).map_err(|error| failed(&keys, error))?;
+    }
+    Ok(replaced)
+}
+
+fn beside(folder: &Path, ending: &str) -> PathBuf {
+    keys::beside(folder, ending)
+}
+
+fn failed(path: &Path, error: io::Error) -> RestoreError {
+    RestoreError::Io { path: path.to_owned(), error }
+}
+
+impl From<KeysError> for RestoreError {
+    fn from(error: KeysError) -> Self {
+        Self::Open(error.into())
+    }
+}
+
+impl From<AnchorError> for RestoreError {
+    fn from(error: AnchorError) -> Self {
+        Self::Open(error.into())
+    }
+}
