@@ -62,6 +62,10 @@ enum Command {
     Openapi,
 }
 
+/// Gives memory back to the operating system when a generation is let go; the system's own keeps it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[expect(clippy::print_stderr, reason = "a command line tells its errors")]
 fn main() -> ExitCode {
     let done = gallery::keys::memory::keep_private().map_err(Into::into);

@@ -12,12 +12,15 @@ use matcher::{
     score::Threshold,
     template::{ModelId, ModelProfile, Probe},
 };
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// Probes drawn by chance.
 const DRAWN: usize = 8;
 /// References as probes, each of them also turned round.
 const OWN: usize = 8;
+
+/// Rows that are in memory at a time.
+const AT_ONCE: usize = 2048;
 
 /// A probe, and the slot that it must find or must not.
 struct Trial {
@@ -33,6 +36,7 @@ struct Trial {
 /// What is wrong, in words.
 pub(crate) fn with_the_exact_scan(
     gallery: &Gallery,
+    pool: &rayon::ThreadPool,
     snapshot: &Snapshot,
     mut go_on: impl FnMut(u64, u64) -> bool,
 ) -> Result<bool, String> {
@@ -44,14 +48,20 @@ pub(crate) fn with_the_exact_scan(
         let mut listed: Vec<SlotFilter> = pieces.iter().map(|piece| piece.listed()).collect();
         let trials = trials(gallery, snapshot, model, &listed)?;
         let mut exact = vec![Found::default(); trials.len()];
+        let dimension = snapshot.codings[model].plan.dimension();
         for (piece, filter) in pieces.iter().zip(&mut listed) {
-            let rows = rows(model, snapshot.codings[model].plan.dimension(), piece, filter)?;
-            let segment = oracle::Segment { first: piece.first(), rows: &rows };
-            let here = queries(&trials, threshold, &[filter]);
-            let here = oracle::search(&gallery.pool, gallery.kernel, &[segment], &here);
-            for (exact, here) in exact.iter_mut().zip(here) {
-                exact.hits.extend(here.hits);
-                exact.compared += here.compared;
+            let count = length(piece) as usize;
+            for start in (0..count).step_by(AT_ONCE) {
+                let part = start..count.min(start + AT_ONCE);
+                let rows = rows(model, dimension, piece, part.clone(), filter)?;
+                let here = part_of(filter, part);
+                let segment = oracle::Segment { first: Slot(piece.first().0 + start as u32), rows: &rows };
+                let here =
+                    oracle::search(pool, gallery.kernel, &[segment], &queries(&trials, threshold, &[&here]));
+                for (exact, here) in exact.iter_mut().zip(here) {
+                    exact.hits.extend(here.hits);
+                    exact.compared += here.compared;
+                }
             }
             done += length(piece);
             if !go_on(done, total) {
@@ -60,7 +70,7 @@ pub(crate) fn with_the_exact_scan(
         }
         let segments: Vec<_> = pieces.iter().map(|piece| piece.segment()).collect();
         let whole = queries(&trials, threshold, &listed.iter().collect::<Vec<_>>());
-        let (found, _) = cascade::search(&gallery.pool, gallery.kernel, &segments, &whole);
+        let (found, _) = cascade::search(pool, gallery.kernel, &segments, &whole);
         let answers = found.iter().zip(&exact);
         trials
             .iter()
@@ -123,11 +133,11 @@ fn trials(
             }
             let row = filter.rows().nth(nth as usize).ok_or("a bitmap miscounts")?;
             let mut only_it = only(row);
-            let rows = rows(model, dimension, piece, &mut only_it)?;
+            let rows = rows(model, dimension, piece, row..row + 1, &mut only_it)?;
             if only_it.count() == 0 {
                 break; // it was erased a moment ago
             }
-            let features: Vec<f32> = rows.features(row).collect();
+            let features: Vec<f32> = rows.features(0).collect();
             let opposite: Vec<f32> = features.iter().map(|x| -x).collect();
             let slot = Slot(piece.first().0 + row as u32);
             trials.push(trial(&features, Some((slot, true)))?);
@@ -138,18 +148,29 @@ fn trials(
     Ok(trials)
 }
 
+fn part_of(filter: &SlotFilter, rows: Range<usize>) -> SlotFilter {
+    let mut part = SlotFilter::default();
+    rows.clone().filter(|row| filter.contains(*row)).for_each(|row| part.set(row - rows.start));
+    part
+}
+
 fn only(row: usize) -> SlotFilter {
     let mut only = SlotFilter::default();
     only.set(row);
     only
 }
 
-/// The rows of a piece in f32; those that stand on no list are not read, and those that were erased meanwhile are taken off it.
-fn rows(model: &ModelId, dimension: usize, piece: &Piece, listed: &mut SlotFilter) -> Result<Rows, String> {
-    let count = (piece.end() - piece.first().0) as usize;
-    let mut rows = Rows::with_room(model.clone(), dimension, count);
+/// Rows of a piece in f32; those that stand on no list are not read, and those that were erased meanwhile are taken off it.
+fn rows(
+    model: &ModelId,
+    dimension: usize,
+    piece: &Piece,
+    part: Range<usize>,
+    listed: &mut SlotFilter,
+) -> Result<Rows, String> {
+    let mut rows = Rows::with_room(model.clone(), dimension, part.len());
     let mut room = vec![Block([0.0; LANES]); dimension.div_ceil(LANES)];
-    for row in 0..count {
+    for row in part {
         let filled = rows.push_with(|into| {
             if !listed.contains(row) {
                 return Ok(());

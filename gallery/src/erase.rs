@@ -9,7 +9,6 @@ use crate::{
     id::SubjectId,
     idempotency::Idempotency,
     keys::ledger::Erasure,
-    rebuild,
     record::{
         StoreError, WriteError,
         change::{Change, Done},
@@ -18,6 +17,7 @@ use crate::{
     },
     subject_change::{self, SubjectChangeError},
     timestamp::Timestamp,
+    upkeep,
 };
 use audit::receipt::Receipt;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ pub(crate) fn carry_out(gallery: &Gallery, actor: &Actor) -> Result<(), WriteErr
 
 fn carry_out_one(gallery: &Gallery, actor: &Actor, subject: SubjectId) -> Result<(), WriteError> {
     let references = gallery.store.read(|store| standing::references_of(store, subject))?;
-    rebuild::scrub(gallery, &references)?;
+    upkeep::scrub(gallery, &references)?;
     let ledger = Arc::clone(&gallery.ledger);
     let carried_out = gallery.writer.write(actor.clone(), None, move |change: &Change<'_>| {
         if !change.is_ordered(subject)? {
@@ -127,5 +127,5 @@ pub(crate) fn replay(gallery: &Gallery) -> Result<(), WriteError> {
             Err(NotDone::Fault(error)) => return Err(error),
         }
     }
-    rebuild::scrub_since(gallery)
+    upkeep::scrub_since(gallery)
 }

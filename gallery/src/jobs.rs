@@ -7,6 +7,7 @@ use crate::{
     id::JobId,
     idempotency::{Idempotency, KeyError},
     job::{Job, Kind, State, Told},
+    priority,
     rebuild::{self, RebuildError},
     record::{WriteError, change::Done, jobs as table},
 };
@@ -146,6 +147,7 @@ fn begin(gallery: &Arc<Gallery>, actor: Actor, id: JobId, kind: Kind) {
     gallery.running.jobs.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&told));
     let held = Arc::clone(gallery);
     let thread = std::thread::Builder::new().name("job".to_owned()).spawn(move || {
+        priority::yield_to_others();
         work(&held, &actor, id, kind, &told);
         held.running.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     });

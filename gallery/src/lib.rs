@@ -40,11 +40,15 @@ pub mod record;
 
 mod fault;
 
+mod priority;
+
 pub mod gallery;
 
 mod subject_change;
 
 mod compare;
+
+mod upkeep;
 
 pub mod rebuild;
 

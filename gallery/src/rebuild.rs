@@ -9,12 +9,12 @@ use crate::{
     generation::{
         Delta, Index, Site, Snapshot,
         build::{BuildError, Builder},
-        files::{self, Yard},
+        files,
         manifest::{self, GenerationError, Manifest},
-        upkeep,
     },
     id::{EncounterKey, GenerationId, RecordSequence},
     job::{Progress, Stage},
+    priority,
     record::{
         Reading, StoreError, WriteError,
         catch_up::{self, CatchUpError},
@@ -22,10 +22,11 @@ use crate::{
         read::{self, Without},
     },
     timestamp::Timestamp,
+    upkeep,
 };
-use matcher::template::ModelId;
 use std::{
     collections::HashSet,
+    io,
     sync::{Arc, PoisonError, TryLockError},
 };
 
@@ -109,8 +110,9 @@ pub(crate) fn rebuild_as(
     mut go_on: impl FnMut(Progress) -> bool,
 ) -> Result<GenerationInfo, RebuildError> {
     let _one_at_a_time = turn(gallery)?;
-    let manifest = build(gallery, &mut go_on)?;
-    let placed = place(gallery, actor, manifest.id, true, &mut go_on);
+    let pool = &quiet_pool(gallery)?;
+    let manifest = build(gallery, pool, &mut go_on)?;
+    let placed = place(gallery, pool, actor, manifest.id, true, &mut go_on);
     if placed.is_err() {
         let _ = manifest::remove(&gallery.folder, manifest.id); // it is of no use
     }
@@ -128,7 +130,7 @@ pub fn activate(
 ) -> Result<GenerationInfo, RebuildError> {
     let actor = permitted(gallery, caller)?;
     let _one_at_a_time = turn(gallery)?;
-    place(gallery, &actor, id, false, &mut |_| true)
+    place(gallery, &gallery.pool, &actor, id, false, &mut |_| true)
 }
 
 /// Puts the generation that was searched before back in place.
@@ -139,7 +141,7 @@ pub fn rollback(gallery: &Gallery, caller: &Caller) -> Result<GenerationInfo, Re
     let actor = permitted(gallery, caller)?;
     let _one_at_a_time = turn(gallery)?;
     let former = manifest::former(&gallery.folder).ok_or(RebuildError::NoFormer)?;
-    place(gallery, &actor, former, false, &mut |_| true)
+    place(gallery, &gallery.pool, &actor, former, false, &mut |_| true)
 }
 
 /// The same for a caller.
@@ -166,13 +168,6 @@ pub fn generations(gallery: &Gallery) -> Result<Vec<GenerationInfo>, StoreError>
     let open = |id| Manifest::open(&gallery.folder, id, root).ok();
     let manifests = manifest::all(&gallery.folder)?.into_iter().filter_map(open);
     Ok(manifests.map(|manifest| info(&manifest, current)).collect())
-}
-
-/// Reads every file of every generation and compares it with its manifest.
-pub(crate) fn check(gallery: &Gallery) -> Result<(), GenerationError> {
-    let chosen = [manifest::current(&gallery.folder), manifest::former(&gallery.folder)];
-    let _unchanged = gallery.files.read().unwrap_or_else(PoisonError::into_inner);
-    chosen.into_iter().flatten().try_for_each(|id| upkeep::check(yard(gallery), id))
 }
 
 /// Why should a generation be built now: because there is none for so many references, or the one that was chosen cannot be used.
@@ -213,24 +208,26 @@ fn turn(gallery: &Gallery) -> Result<std::sync::MutexGuard<'_, ()>, RebuildError
     }
 }
 
-fn yard(gallery: &Gallery) -> Yard<'_> {
-    Yard {
-        data: &gallery.folder,
-        root: gallery.keys.root(),
-        ambient: &gallery.ambient,
-        kernel: gallery.kernel,
-        pool: &gallery.pool,
-    }
+/// Threads that work while no lookup wants the processor.
+fn quiet_pool(gallery: &Gallery) -> Result<rayon::ThreadPool, BuildError> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(gallery.pool.current_num_threads());
+    let pool =
+        pool.thread_name(|index| format!("rebuild-{index}")).start_handler(|_| priority::yield_to_others());
+    Ok(pool.build().map_err(io::Error::other)?)
 }
 
 /// How often somebody is told how far it has come, in references.
 const TELL_EVERY: u64 = 4096;
 
-fn build(gallery: &Gallery, go_on: &mut impl FnMut(Progress) -> bool) -> Result<Manifest, RebuildError> {
+fn build(
+    gallery: &Gallery,
+    pool: &rayon::ThreadPool,
+    go_on: &mut impl FnMut(Progress) -> bool,
+) -> Result<Manifest, RebuildError> {
     gallery.store.read(|store| {
         let id = manifest::next(&gallery.folder, read::last_generation(store)?).map_err(StoreError::from)?;
         let (models, total) = (read::models(store)?, read::searchable(store)?);
-        let mut builder = Builder::begin(yard(gallery), id, read::sequence(store)?)?;
+        let mut builder = Builder::begin(upkeep::yard(gallery, pool), id, read::sequence(store)?)?;
         let (mut done, mut failure) = (0, None);
         // Who is erased while it is read is left out; the record has taken that in when it is put in place.
         let read = read::each_reference(store, EncounterKey(0), Without::Erased, |stored| {
@@ -263,6 +260,7 @@ fn build(gallery: &Gallery, go_on: &mut impl FnMut(Progress) -> bool) -> Result<
 /// Opens a generation as a restart would, brings it up to the record, and puts it in place.
 fn place(
     gallery: &Gallery,
+    pool: &rayon::ThreadPool,
     actor: &Actor,
     id: GenerationId,
     compared: bool,
@@ -270,7 +268,7 @@ fn place(
 ) -> Result<GenerationInfo, RebuildError> {
     let opened = {
         let _unchanged = gallery.files.read().unwrap_or_else(PoisonError::into_inner);
-        files::open(yard(gallery), id)?
+        files::open(upkeep::yard(gallery, pool), id)?
     };
     let (manifest, nobody) = (opened.manifest.clone(), HashSet::new());
     let (ambient, kernel) = (gallery.ambient.clone(), gallery.kernel);
@@ -284,7 +282,7 @@ fn place(
         gallery.store.read(|store| catch_up::snapshot(store, opened, site, &nobody))
     })?;
     if compared {
-        compare(gallery, &mut snapshot, manifest.last_key(), go_on)?;
+        compare(gallery, pool, &mut snapshot, manifest.last_key(), go_on)?;
     }
     let what = What::Activate {
         generation: id,
@@ -306,7 +304,7 @@ fn place(
     })?;
     manifest::choose(&gallery.folder, id).map_err(StoreError::from)?;
     tidy(gallery).map_err(StoreError::from)?;
-    scrub_since(gallery)?; // who was erased while it was built
+    upkeep::scrub_since(gallery)?; // who was erased while it was built
     Ok(info(&manifest, id))
 }
 
@@ -323,13 +321,14 @@ fn unless_erased<T>(mut read: impl FnMut() -> Result<T, CatchUpError>) -> Result
 /// Compares what was built with the exact scan; once more if somebody was erased meanwhile.
 fn compare(
     gallery: &Gallery,
+    pool: &rayon::ThreadPool,
     snapshot: &mut Snapshot,
     last_key: EncounterKey,
     go_on: &mut impl FnMut(Progress) -> bool,
 ) -> Result<(), RebuildError> {
     loop {
         let told = |done, total| go_on(Progress { stage: Stage::Comparing, done, total });
-        let what = match compare::with_the_exact_scan(gallery, snapshot, told) {
+        let what = match compare::with_the_exact_scan(gallery, pool, snapshot, told) {
             Ok(true) => return Ok(()),
             Ok(false) => return Err(BuildError::Cancelled.into()),
             Err(what) => what,
@@ -346,39 +345,6 @@ fn compare(
             return Err(RebuildError::Differs { id: snapshot.generation.0, what });
         }
     }
-}
-
-/// Takes out of the current generation's files whom the record erased since it was built.
-pub(crate) fn scrub_since(gallery: &Gallery) -> Result<(), WriteError> {
-    let snapshot = gallery.current.load();
-    let Ok(manifest) = Manifest::open(&gallery.folder, snapshot.generation, gallery.keys.root()) else {
-        return Ok(()); // what is searched was made from the record
-    };
-    let gone = |store: &Reading<'_>| catch_up::gone(store, &snapshot, manifest.as_of, &HashSet::new());
-    scrub(gallery, &gallery.store.read(gone)?)
-}
-
-/// Takes references out of the files of every generation. One that cannot be changed is deleted, unless it is the one that the next
-/// start opens.
-///
-/// # Errors
-/// When that one cannot be changed.
-pub(crate) fn scrub(gallery: &Gallery, erased: &[(ModelId, EncounterKey)]) -> Result<(), WriteError> {
-    if erased.is_empty() {
-        return Ok(());
-    }
-    let _alone = gallery.files.write().unwrap_or_else(PoisonError::into_inner);
-    let current = manifest::current(&gallery.folder);
-    for id in manifest::all(&gallery.folder).map_err(StoreError::from)? {
-        match upkeep::scrub(yard(gallery), id, erased) {
-            Ok(()) | Err(GenerationError::Missing(_)) => (), // a build that is not finished does it itself
-            Err(GenerationError::Io { error, .. }) if Some(id) == current => {
-                return Err(StoreError::from(error).into());
-            }
-            Err(_) => manifest::remove(&gallery.folder, id).map_err(StoreError::from)?,
-        }
-    }
-    Ok(())
 }
 
 /// Deletes generations that are neither searched nor the one before, and what unfinished builds left.

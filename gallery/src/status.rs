@@ -4,8 +4,8 @@ use crate::{
     gallery::{Gallery, LOG_FOLDER},
     id::{GenerationId, RecordSequence, SubjectId, WatchlistId},
     law::OwnReference,
-    rebuild,
     record::{StoreError, WriteError, check, read, recover::RecoverError, standing},
+    upkeep,
 };
 use audit::{
     hash::Hash,
@@ -100,7 +100,7 @@ impl Gallery {
             }
             Ok(())
         })?;
-        rebuild::check(self)?;
+        upkeep::check(self)?;
         let mut next = 1;
         let mut gap = None;
         let log = Disk::open(&self.folder.join(LOG_FOLDER)).map_err(VerifyError::Io)?;

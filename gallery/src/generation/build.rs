@@ -32,6 +32,10 @@ use zeroize::Zeroizing;
 
 /// References on which a plan is chosen.
 const SAMPLE: usize = 16_384;
+/// Rows after which they are synced, so that the log's own sync never waits for much.
+const SYNC_EVERY: u32 = 512;
+/// References whose rows are in memory at a time.
+const AT_ONCE: usize = 2048;
 /// Fewer references are searched soon enough however they are coded.
 const LEAST: usize = 1024;
 
@@ -92,6 +96,10 @@ impl<'a> Builder<'a> {
         let mut sealed = Vec::with_capacity(SealedRows::stride(blocks.len()));
         SealedRows::seal(&self.keys.rows, at as u32, filling.count, &blocks, &mut sealed);
         filling.rows.write_all(&sealed)?;
+        if filling.count.is_multiple_of(SYNC_EVERY) {
+            filling.rows.flush()?;
+            filling.rows.get_ref().sync_data()?;
+        }
         if (filling.count as usize).is_multiple_of(LIMIT) {
             filling.tables.push(Table::default());
         }
@@ -167,9 +175,12 @@ impl<'a> Builder<'a> {
         let mut first = 0;
         for table in tables {
             let end = first + table.len() as u32;
-            let here = read(first..end, 1)?;
-            let code = || Coded::of(Arc::clone(&plan), self.yard.kernel, &here, 0..here.len());
-            let coded = self.yard.pool.install(code);
+            let mut coded = Coded::new(Arc::clone(&plan));
+            for start in (first..end).step_by(AT_ONCE) {
+                let here = read(start..end.min(start + AT_ONCE as u32), 1)?;
+                let code = || Coded::of(Arc::clone(&plan), self.yard.kernel, &here, 0..here.len());
+                coded.append(&self.yard.pool.install(code));
+            }
             let tags = tags(&rows, first..end)?;
             let name = format!("piece-{number}-{}", part.pieces.len());
             let (count, first_key) = (table.len() as u32, table.first_key().0);
