@@ -132,6 +132,9 @@ impl From<WriteError> for Problem {
             WriteError::Busy | WriteError::Undone | WriteError::Store(StoreError::Locked) => {
                 Self::new(Kind::Busy, error)
             }
+            WriteError::Store(StoreError::Erased(_)) => {
+                Self::new(Kind::Busy, "somebody was erased meanwhile: ask again")
+            }
             WriteError::Store(StoreError::Full) => {
                 Self::new(Kind::DiskFull, "the data folder's disk is full")
             }

@@ -93,7 +93,7 @@ pub struct Backup {
     /// Root of the log's tree.
     pub log_root: String,
     /// SHA-256 of each file.
-    files: BTreeMap<String, String>,
+    pub(crate) files: BTreeMap<String, String>,
 }
 
 /// Copies record and log into a new folder, and keys into another if asked for. The node serves meanwhile.
@@ -122,8 +122,7 @@ pub fn backup(
     if tokens.is_file() {
         copy(&tokens, &to.join(token::FILE_NAME))?;
     }
-    copy(&gallery.ledger_path, &to.join(LEDGER))?;
-    let mut manifest = Backup {
+    let manifest = Backup {
         version: VERSION,
         keys: false,
         made_at: gallery.ambient.clock.now(),
@@ -139,7 +138,8 @@ pub fn backup(
         }
         seal(gallery, keys_to, &Backup { keys: true, ..manifest.clone() })?;
     }
-    manifest.files = digests(to, to)?;
+    // Last of all: whom keys or record still hold, it names.
+    copy(&gallery.ledger_path, &to.join(LEDGER))?;
     seal(gallery, to, &manifest)?;
     let with_keys = keys_to.is_some();
     gallery.log_event(&caller.into(), |_| What::Backup { as_of, with_keys })?;

@@ -62,6 +62,9 @@ pub enum RowError {
     /// A subject of this reference was retired. Enrol it by itself if it is meant to come back.
     #[error("a subject of this reference was retired; enrol it by itself if it is meant to come back")]
     Retired,
+    /// The subject is contested: nothing comes to it, and it comes on no list, until that is lifted.
+    #[error("the subject is contested")]
+    Restricted,
     /// The subject has an encounter of this reference with other features.
     #[error("the subject has an encounter of this reference with other features")]
     Encounter,
@@ -156,6 +159,9 @@ impl Batch<'_> {
         };
         let found = change.find_subject(owner, subject)?;
         let found = found.ok_or_else(|| StoreError::Damaged("a subject has vanished".to_owned()))?;
+        if found.restricted_at.is_some() {
+            return Ok(RowOutcome::Refused(RowError::Restricted));
+        }
         let subject_row = found.row;
         let entry = read::entry(change.connection, subject, row.watchlist)?;
         let encounter = change.find_encounter(subject_row, &row.encounter)?;

@@ -10,7 +10,7 @@ use crate::{
     idempotency::Idempotency,
     keys::ledger::Erasure,
     record::{
-        StoreError, WriteError,
+        StoreError, WriteError, begin,
         change::{Change, Done},
         standing,
         writer::NotDone,
@@ -29,7 +29,7 @@ pub struct Erased {
     pub ordered_at: Timestamp,
     /// Under which the log holds the order; a repetition gets the same.
     pub receipt: Receipt,
-    /// Is it carried out? If not (the disk is full), the node does so as soon as it can.
+    /// Is it carried out? If not (the disk is full), the node does so with the next erasure, or at its next start.
     pub complete: bool,
 }
 
@@ -49,11 +49,13 @@ pub fn erase(
             Ok(What::OrderErasure { subject })
         });
     let (ordered_at, receipt) = order?;
-    let complete = match carry_out(gallery, &caller.into()) {
+    let complete = match carry_out_one(gallery, &caller.into(), subject) {
         Ok(()) => true,
         Err(WriteError::Store(StoreError::Full) | WriteError::Undone | WriteError::Busy) => false,
         Err(error) => return Err(error.into()),
     };
+    // What could not be carried out before, of whoever's, is tried again; that is not this caller's affair.
+    let _ = carry_out(gallery, &Actor::node());
     Ok(Erased { ordered_at, receipt, complete })
 }
 
@@ -105,27 +107,19 @@ pub(crate) fn destroy_again(gallery: &Gallery) -> Result<(), WriteError> {
     Ok(())
 }
 
-/// Erases again whom the ledger names and the store, an older copy, does not know to be erased.
+/// Erases again whom the ledger names and the store, an older copy, does not know to be erased; and carries out what was ordered.
 pub(crate) fn replay(gallery: &Gallery) -> Result<(), WriteError> {
     let actor = Actor::node();
-    carry_out(gallery, &actor)?;
-    let done = gallery.store.read(|store| standing::ledger_lines(store))?;
-    let lines = gallery.ledger.lines();
-    for number in done..lines {
-        let erasure = gallery.ledger.line(number).map_err(StoreError::from)?;
-        let replayed = gallery.writer.write(actor.clone(), None, move |change: &Change<'_>| {
-            let subject = erasure.subject;
-            let Some(row) = change.find_unerased(subject)? else {
-                return Err(NotDone::Nothing);
-            };
+    for subject in gallery.store.read(|store| begin::erased_since(store, &gallery.ledger))? {
+        let ordered = gallery.writer.write(actor.clone(), None, move |change: &Change<'_>| {
+            let row = change.find_unordered(subject)?.ok_or(NotDone::Nothing)?;
             change.order_erasure(row)?;
             Ok(Done { outcome: (), what: What::OrderErasure { subject }, deltas: change.lists_of(subject)? })
         });
-        match replayed {
-            Ok(_) => carry_out_one(gallery, &actor, erasure.subject)?,
-            Err(NotDone::Nothing) => (),
-            Err(NotDone::Fault(error)) => return Err(error),
+        if let Err(NotDone::Fault(error)) = ordered {
+            return Err(error);
         }
     }
+    carry_out(gallery, &actor)?;
     upkeep::scrub_since(gallery)
 }

@@ -56,9 +56,14 @@ pub fn start(
         Turn::First(claim) => claim,
     };
     let id = JobId::mint(&gallery.ambient);
+    let running = Arc::clone(gallery);
     let written = gallery.writer.write(actor.clone(), claim.as_ref(), move |change| {
-        if let Some(running) = table::running(change.connection)?.into_iter().find(|job| job.kind == kind) {
-            return Err(JobError::Busy(running.id));
+        for job in table::running(change.connection)?.into_iter().filter(|job| job.kind == kind) {
+            if running.running.of(job.id).is_some() {
+                return Err(JobError::Busy(job.id));
+            }
+            // Its end could not be written.
+            change.end_job(job.id, State::Failed, "interrupted")?;
         }
         change.insert_job(id, kind)?;
         Ok(Done { outcome: id, what: What::BeginJob { job: id, kind }, deltas: Vec::new() })
@@ -148,11 +153,20 @@ fn begin(gallery: &Arc<Gallery>, actor: Actor, id: JobId, kind: Kind) {
     let held = Arc::clone(gallery);
     let thread = std::thread::Builder::new().name("job".to_owned()).spawn(move || {
         priority::yield_to_others();
-        work(&held, &actor, id, kind, &told);
-        held.running.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        let running = Leaving(&held, id);
+        work(running.0, &actor, id, kind, &told);
     });
     // Without a thread to be had, the next start begins it.
     gallery.running.threads.lock().unwrap_or_else(PoisonError::into_inner).extend(thread);
+}
+
+/// Takes a job off those that run, also when its thread panics.
+struct Leaving<'a>(&'a Gallery, JobId);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.running.jobs.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
+    }
 }
 
 fn work(gallery: &Gallery, actor: &Actor, id: JobId, kind: Kind, told: &Told) {

@@ -12,7 +12,7 @@ use crate::{
     id::{EncounterKey, LookupId, SubjectId, WatchlistId},
     idempotency::{Idempotency, KeyError},
     law::Category,
-    record::{Reading, StoreError, WriteError, read},
+    record::{Reading, StoreError, WriteError, read, standing},
     subject::RawFeatures,
     watchlist::Policy,
 };
@@ -215,6 +215,9 @@ fn describe(
     rank: u32,
 ) -> Result<Candidate, LookupError> {
     let subject = candidate.subject;
+    if !standing::is_there(store, subject)? {
+        return Err(StoreError::Erased(subject).into()); // since it was found
+    }
     let listed = |watchlist: WatchlistId| -> Result<Listed, StoreError> {
         let category: Option<Category> =
             read::entry(store, subject, watchlist)?.map(|(category, _)| category);

@@ -9,6 +9,7 @@ use crate::{
     idempotency::Claims,
     job::Running,
     keys::{self, Keys, KeysError, ledger::Ledger, root::RootKey},
+    rebuild,
     record::{
         self, Store, StoreError, WriteError, answer, begin,
         recover::{self, RecoverError},
@@ -38,8 +39,11 @@ pub enum OpenError {
     /// There is no data folder here.
     #[error("{0} is not a data folder: make one with `limen-index init`")]
     Missing(PathBuf),
-    /// There is one already.
-    #[error("{0} is a data folder already")]
+    /// A part of it is not there.
+    #[error("{0} lacks its store, its log or its keys: is a disk missing? Otherwise restore a backup")]
+    Incomplete(PathBuf),
+    /// There is one already, or what is left of one.
+    #[error("{0} is a data folder already, or what is left of one")]
     Exists(PathBuf),
     /// Another process has it open.
     #[error("another process has this data folder open")]
@@ -96,20 +100,33 @@ impl Gallery {
     /// Makes an empty data folder. One whose making was interrupted is completed.
     ///
     /// # Errors
-    /// When there is a complete one already, or it cannot be written.
+    /// When there is one already, or what is left of one, or it cannot be written.
     pub fn create(folder: &Path, root: &RootKey, ambient: &Ambient) -> Result<(), OpenError> {
+        Self::must_not_be_there(folder)?;
         make_private(folder)?;
         let _lock = lock(folder)?;
         let database = folder.join(record::FILE_NAME);
-        let log_folder = folder.join(LOG_FOLDER);
-        if database.is_file() && log_folder.is_dir() {
-            return Err(OpenError::Exists(folder.to_owned()));
-        }
+        Keys::create(&folder.join(keys::FOLDER), root, ambient)?;
+        drop(Log::open(Disk::open(&folder.join(LOG_FOLDER))?)?);
+        // Last: with it, it is a data folder.
         private().open(&database)?; // SQLite gives its other files the same mode
         drop(record::open_for_writing(&database, true)?);
-        Keys::create(&folder.join(keys::FOLDER), root, ambient)?;
-        drop(Log::open(Disk::open(&log_folder)?)?);
         Ok(())
+    }
+
+    /// Is nothing lost when a data folder is made here?
+    ///
+    /// # Errors
+    /// When there is one, or what is left of one: a store, keys of subjects, or events of a log.
+    pub fn must_not_be_there(folder: &Path) -> Result<(), OpenError> {
+        let (keys, log) = (folder.join(keys::FOLDER), folder.join(LOG_FOLDER));
+        let store = folder.join(record::FILE_NAME).is_file();
+        let events = log.is_dir() && audit::verify::verify(&Disk::open(&log)?, |_, _| ())?.tree.size() > 0;
+        if store || events || Keys::has_some(&keys) {
+            Err(OpenError::Exists(folder.to_owned()))
+        } else {
+            Ok(())
+        }
     }
 
     /// Opens a data folder: brings store and log together, and makes what is searched.
@@ -129,8 +146,10 @@ impl Gallery {
     ) -> Result<Self, OpenError> {
         let Setup { root, threads, index, anchor, ledger } = setup;
         let (database, log_folder) = (folder.join(record::FILE_NAME), folder.join(LOG_FOLDER));
-        if !database.is_file() || !log_folder.is_dir() {
-            return Err(OpenError::Missing(folder.to_owned()));
+        match [database.is_file(), log_folder.is_dir(), folder.join(keys::FOLDER).is_dir()] {
+            [true, true, true] => (),
+            [false, false, false] => return Err(OpenError::Missing(folder.to_owned())),
+            _ => return Err(OpenError::Incomplete(folder.to_owned())),
         }
         let lock = lock(folder)?;
         let keys = Arc::new(Keys::open(&folder.join(keys::FOLDER), &root)?);
@@ -151,7 +170,7 @@ impl Gallery {
         let kernel = Kernel::detect();
         let site = Site { folder: folder.to_owned(), ambient: ambient.clone(), kernel, index };
         let site = Arc::new(site);
-        let yard = Yard { data: folder, root: keys.root(), ambient: &ambient, kernel, pool: &pool };
+        let yard = Yard { data: folder, root: keys.generations(), ambient: &ambient, kernel, pool: &pool };
         let (snapshot, unused) = begin::searched(&mut connection, &keys, &ledger, yard, &site)?;
         let sequence = snapshot.as_of;
         let current = Current::begin(snapshot);
@@ -189,6 +208,7 @@ impl Gallery {
 
     /// With what a stop, or an older copy of the record, left to be erased.
     fn settled(self) -> Result<Self, OpenError> {
+        let _ = rebuild::tidy(&self); // what cannot be deleted now is in nobody's way
         match erase::replay(&self) {
             // Nobody finds them meanwhile, and the next erasure or start carries them out.
             Ok(()) | Err(WriteError::Store(StoreError::Full) | WriteError::Undone | WriteError::Clock(_)) => {

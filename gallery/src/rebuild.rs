@@ -111,12 +111,13 @@ pub(crate) fn rebuild_as(
 ) -> Result<GenerationInfo, RebuildError> {
     let _one_at_a_time = turn(gallery)?;
     let pool = &quiet_pool(gallery)?;
-    let manifest = build(gallery, pool, &mut go_on)?;
-    let placed = place(gallery, pool, actor, manifest.id, true, &mut go_on);
-    if placed.is_err() {
-        let _ = manifest::remove(&gallery.folder, manifest.id); // it is of no use
+    tidy(gallery).map_err(StoreError::from)?;
+    let built = build(gallery, pool, &mut go_on)
+        .and_then(|manifest| place(gallery, pool, actor, manifest.id, true, &mut go_on));
+    if built.is_err() {
+        let _ = tidy(gallery); // what was begun is of no use, and takes room
     }
-    placed
+    built
 }
 
 /// Puts a generation that is there in place of the one that is searched.
@@ -164,7 +165,7 @@ pub fn chosen(gallery: &Gallery) -> Option<GenerationId> {
 /// When the folder cannot be read.
 pub fn generations(gallery: &Gallery) -> Result<Vec<GenerationInfo>, StoreError> {
     let current = gallery.current.load().generation;
-    let root = gallery.keys.root();
+    let root = gallery.keys.generations();
     let open = |id| Manifest::open(&gallery.folder, id, root).ok();
     let manifests = manifest::all(&gallery.folder)?.into_iter().filter_map(open);
     Ok(manifests.map(|manifest| info(&manifest, current)).collect())
@@ -266,20 +267,22 @@ fn place(
     compared: bool,
     go_on: &mut impl FnMut(Progress) -> bool,
 ) -> Result<GenerationInfo, RebuildError> {
-    let opened = {
-        let _unchanged = gallery.files.read().unwrap_or_else(PoisonError::into_inner);
-        files::open(upkeep::yard(gallery, pool), id)?
-    };
-    let (manifest, nobody) = (opened.manifest.clone(), HashSet::new());
     let (ambient, kernel) = (gallery.ambient.clone(), gallery.kernel);
     let index = match gallery.current.load().site.index {
         Index::Unsearched => Index::Exhaustive, // to be compared, not to be kept
         index => index,
     };
     let site = Arc::new(Site { folder: gallery.folder.clone(), ambient, kernel, index });
-    let mut snapshot = unless_erased(|| {
-        let (opened, site) = (opened.clone(), Arc::clone(&site));
-        gallery.store.read(|store| catch_up::snapshot(store, opened, site, &nobody))
+    // Opened anew each time: what was taken in stands in the slots of this opening alone.
+    let (mut snapshot, manifest) = unless_erased(|| {
+        let opened = {
+            let _unchanged = gallery.files.read().unwrap_or_else(PoisonError::into_inner);
+            files::open(upkeep::yard(gallery, pool), id)?
+        };
+        let (manifest, site) = (opened.manifest.clone(), Arc::clone(&site));
+        let snapshot =
+            gallery.store.read(|store| catch_up::snapshot(store, opened, site, &HashSet::new()))?;
+        Ok((snapshot, manifest))
     })?;
     if compared {
         compare(gallery, pool, &mut snapshot, manifest.last_key(), go_on)?;
@@ -347,9 +350,15 @@ fn compare(
     }
 }
 
-/// Deletes generations that are neither searched nor the one before, and what unfinished builds left.
-fn tidy(gallery: &Gallery) -> std::io::Result<()> {
-    let kept = [manifest::current(&gallery.folder), manifest::former(&gallery.folder)];
-    let all = manifest::all(&gallery.folder)?.into_iter();
-    all.filter(|id| !kept.contains(&Some(*id))).try_for_each(|id| manifest::remove(&gallery.folder, id))
+/// Deletes generations that are neither searched nor the one before, nor what the next start opens: what builds left that came to no end.
+pub(crate) fn tidy(gallery: &Gallery) -> std::io::Result<()> {
+    let (current, former) = (manifest::current(&gallery.folder), manifest::former(&gallery.folder));
+    let kept = [current, former, Some(gallery.current.load().generation)];
+    for id in manifest::all(&gallery.folder)?.into_iter().filter(|id| !kept.contains(&Some(*id))) {
+        // Where none is chosen, that may be forgotten only: what is whole stays.
+        if current.is_some() || Manifest::open(&gallery.folder, id, gallery.keys.generations()).is_err() {
+            manifest::remove(&gallery.folder, id)?;
+        }
+    }
+    Ok(())
 }

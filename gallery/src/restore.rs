@@ -8,10 +8,11 @@ use crate::{
     erase,
     event::What,
     gallery::{Gallery, LOG_FOLDER},
+    generation::manifest,
     id::RecordSequence,
     keys::{self, KeysError, ledger::Ledger, root::RootKey},
     open::{OpenError, Setup},
-    record::{self, WriteError, recover::RecoverError},
+    record::{WriteError, recover::RecoverError},
     token,
 };
 use audit::{
@@ -98,7 +99,7 @@ pub struct Restored {
 pub struct Order<'a> {
     /// The backup.
     pub from: &'a Path,
-    /// The backup of keys; without it, or if it is older, those of the folder in its place are kept.
+    /// The backup of keys; without it, those of the folder in its place are kept.
     pub keys: Option<&'a Path>,
     /// The data folder.
     pub folder: &'a Path,
@@ -110,6 +111,9 @@ pub struct Order<'a> {
     pub ledger: Option<&'a Path>,
 }
 
+/// In a restored folder: it is whole.
+const COMPLETE: &str = "restored";
+
 /// Makes a data folder of a backup. Everything is made and checked beside the folder that is there, and takes its place at the end.
 ///
 /// # Errors
@@ -120,30 +124,39 @@ pub fn restore(order: &Order<'_>, root: &RootKey, ambient: &Ambient) -> Result<R
     if manifest.keys {
         return Err(BackupError::Missing(from.to_owned()).into());
     }
+    let making = beside(folder, ".restoring");
+    // A stop came after the folder that was there had made room: what takes its place is whole.
+    if !folder.exists() && making.join(COMPLETE).is_file() {
+        storage::rename_folder(&making, folder).map_err(|error| failed(folder, error))?;
+    }
     let keys_there = folder.join(keys::FOLDER);
     let keys_of_folder = keys::Keys::open(&keys_there, root).is_ok();
-    if let Some(keys) = keys.filter(|_| !keys_of_folder) {
-        backup::check(keys, root)?;
-    } else if !keys_of_folder {
-        return Err(RestoreError::NoKeys);
+    match keys {
+        Some(keys) => drop(backup::check(keys, root)?),
+        None if keys_of_folder => (),
+        None => return Err(RestoreError::NoKeys),
     }
     let lost = lost(&manifest, folder, anchor);
     if folder.exists() && !replace {
         return Err(RestoreError::Exists { folder: folder.to_owned(), lost });
     }
     let _lock = if folder.exists() { Some(crate::open::lock(folder)?) } else { None };
-    let making = beside(folder, ".restoring");
     if making.exists() {
         fs::remove_dir_all(&making).map_err(|error| failed(&making, error))?;
     }
     backup::make_folder(&making)?;
     backup::make_folder(&making.join(LOG_FOLDER))?;
     backup::make_folder(&making.join(keys::FOLDER))?;
-    for name in names(from)? {
-        backup::copy(&from.join(&name), &making.join(&name))?;
+    // What the manifest names, and nothing else.
+    for name in manifest.files.keys().filter(|name| *name != backup::LEDGER) {
+        backup::copy(&from.join(name), &making.join(name))?;
     }
-    // Those of the folder are younger: they lack whom was erased since.
-    let keys_from = if keys_of_folder { keys_there } else { keys.map_or(keys_there, Path::to_owned) };
+    // Tokens that were revoked since the backup stay so.
+    let tokens = folder.join(token::FILE_NAME);
+    if tokens.is_file() {
+        backup::copy(&tokens, &making.join(token::FILE_NAME))?;
+    }
+    let keys_from = keys.map_or(keys_there, Path::to_owned);
     for name in keys::FILES {
         backup::copy(&keys_from.join(name), &making.join(keys::FOLDER).join(name))?;
     }
@@ -159,22 +172,13 @@ pub fn restore(order: &Order<'_>, root: &RootKey, ambient: &Ambient) -> Result<R
     gallery.log_event(&Actor::node(), |_| what).map_err(WriteError::from)?;
     let head = gallery.log.head();
     drop(gallery);
+    let complete = making.join(COMPLETE);
+    storage::publish(&complete, b"").map_err(|error| failed(&complete, error))?;
     let replaced = put_in_place(&making, folder)?;
     if let Some(anchor) = anchor {
         Anchor::replace(anchor, &head).map_err(OpenError::Anchor)?;
     }
     Ok(Restored { backup: manifest, lost, replaced })
-}
-
-/// The files of a backup that belong into a data folder.
-fn names(from: &Path) -> Result<Vec<PathBuf>, RestoreError> {
-    let mut names = vec![PathBuf::from(record::FILE_NAME)];
-    names.extend(Some(PathBuf::from(token::FILE_NAME)).filter(|name| from.join(name).is_file()));
-    let log = from.join(LOG_FOLDER);
-    for entry in fs::read_dir(&log).map_err(|error| failed(&log, error))? {
-        names.push(Path::new(LOG_FOLDER).join(entry.map_err(|error| failed(&log, error))?.file_name()));
-    }
-    Ok(names)
 }
 
 /// What is known beyond the backup: by the log of the folder that is there, as far as it can be read, and by the anchor.
@@ -209,11 +213,12 @@ fn put_in_place(making: &Path, folder: &Path) -> Result<Option<PathBuf>, Restore
         replaced = Some(name);
     }
     storage::rename_folder(making, folder).map_err(|error| failed(folder, error))?;
-    // At last, so that a stop before leaves them: a second copy of the keys would outlive an erasure.
-    if let Some(keys) =
-        replaced.as_ref().map(|replaced| replaced.join(keys::FOLDER)).filter(|keys| keys.is_dir())
-    {
-        fs::remove_dir_all(&keys).map_err(|error| failed(&keys, error))?;
+    // At last, so that a stop before leaves them: a second copy of the keys, or of what other keys open, would outlive an erasure.
+    for name in [keys::FOLDER, manifest::FOLDER] {
+        if let Some(part) = replaced.as_ref().map(|replaced| replaced.join(name)).filter(|part| part.is_dir())
+        {
+            fs::remove_dir_all(&part).map_err(|error| failed(&part, error))?;
+        }
     }
     Ok(replaced)
 }

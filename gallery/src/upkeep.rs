@@ -15,7 +15,7 @@ use std::{collections::HashSet, sync::PoisonError};
 
 /// Where and with what a gallery's generations are written and opened.
 pub(crate) fn yard<'a>(gallery: &'a Gallery, pool: &'a rayon::ThreadPool) -> Yard<'a> {
-    let (root, ambient, kernel) = (gallery.keys.root(), &gallery.ambient, gallery.kernel);
+    let (root, ambient, kernel) = (gallery.keys.generations(), &gallery.ambient, gallery.kernel);
     Yard { data: &gallery.folder, root, ambient, kernel, pool }
 }
 
@@ -29,7 +29,8 @@ pub(crate) fn check(gallery: &Gallery) -> Result<(), GenerationError> {
 /// Takes out of the current generation's files whom the record erased since it was built.
 pub(crate) fn scrub_since(gallery: &Gallery) -> Result<(), WriteError> {
     let snapshot = gallery.current.load();
-    let Ok(manifest) = Manifest::open(&gallery.folder, snapshot.generation, gallery.keys.root()) else {
+    let Ok(manifest) = Manifest::open(&gallery.folder, snapshot.generation, gallery.keys.generations())
+    else {
         return Ok(()); // what is searched was made from the record
     };
     let gone = |store: &Reading<'_>| catch_up::gone(store, &snapshot, manifest.as_of, &HashSet::new());
@@ -42,9 +43,6 @@ pub(crate) fn scrub_since(gallery: &Gallery) -> Result<(), WriteError> {
 /// # Errors
 /// When that one cannot be changed.
 pub(crate) fn scrub(gallery: &Gallery, erased: &[(ModelId, EncounterKey)]) -> Result<(), WriteError> {
-    if erased.is_empty() {
-        return Ok(());
-    }
     let _alone = gallery.files.write().unwrap_or_else(PoisonError::into_inner);
     let current = manifest::current(&gallery.folder);
     for id in manifest::all(&gallery.folder).map_err(StoreError::from)? {

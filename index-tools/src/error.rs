@@ -160,6 +160,7 @@ impl Failure {
             | Self::Anchor(AnchoringError::Anchor(AnchorError::Exists(_) | AnchorError::Inside(_)))
             | Self::Open(
                 OpenError::Missing(_)
+                | OpenError::Incomplete(_)
                 | OpenError::Exists(_)
                 | OpenError::Anchor(AnchorError::Missing(_) | AnchorError::Inside(_)),
             ) => 2,

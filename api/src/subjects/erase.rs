@@ -19,7 +19,7 @@ pub(crate) struct ErasureResponse {
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
     ordered_at: Timestamp,
-    /// Are key and rows destroyed? If not (the disk is full), the node does so as soon as it can.
+    /// Are key and rows destroyed? If not (the disk is full), the node does so with the next erasure, or at its next start.
     complete: bool,
     /// Of the order; the log holds the completion, too.
     receipt: ReceiptBody,

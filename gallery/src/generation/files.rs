@@ -42,7 +42,6 @@ pub(crate) struct Yard<'a> {
 }
 
 /// The pieces and codings of every model of a generation, as the manifest says they are.
-#[derive(Clone)]
 pub(crate) struct Opened {
     pub(crate) manifest: Manifest,
     pub(crate) pieces: HashMap<ModelId, Vec<Arc<Piece>>>,

@@ -20,8 +20,8 @@ use std::{
 use zeroize::Zeroizing;
 
 const VERSION: u32 = 1;
-const FOLDER: &str = "generations";
-const MANIFEST: &str = "manifest";
+pub(crate) const FOLDER: &str = "generations";
+pub(super) const MANIFEST: &str = "manifest";
 const CURRENT: &str = "current";
 
 /// Why a generation on disk cannot be used. It is derived from the record: another is built in its place.

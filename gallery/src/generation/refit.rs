@@ -1,8 +1,7 @@
 //! Coding references anew, under a plan that suits how many and what they are. It changes how fast they are
 //! searched, never what is found, and no lookup or change waits for it.
 
-use super::{Approximate, Coding, Current, Piece, Snapshot};
-use crate::id::GenerationId;
+use super::{Approximate, Coding, Current, Piece, Shelf, Snapshot};
 use matcher::{
     coded::Coded,
     index::fit::fit,
@@ -25,8 +24,8 @@ const SAMPLE: usize = 16_384;
 
 /// A model's references in new codes, each beside the piece that it was made from.
 pub(super) struct Refitted {
-    /// Of which build.
-    generation: GenerationId,
+    /// In whose slots.
+    shelf: Arc<Shelf>,
     model: ModelId,
     plan: Arc<Plan>,
     fitted_on: usize,
@@ -57,7 +56,7 @@ impl Snapshot {
         let threshold = self.usual_threshold(model);
         let (plan, _) = fit(pool, kernel, &sample, threshold);
         let mut refitted = Refitted {
-            generation: self.generation,
+            shelf: Arc::clone(&self.codings[model].shelf),
             model: model.clone(),
             plan: Arc::new(plan),
             fitted_on: pieces.last().map_or(0, |last| last.end()) as usize,
@@ -80,15 +79,15 @@ impl Snapshot {
     fn unchanged(&self, model: &ModelId) -> Refitted {
         let Coding { plan, approximate, .. } = self.codings[model].clone();
         let fitted_on = self.pieces(model).last().map_or(0, |last| last.end()) as usize;
-        let (generation, model) = (self.generation, model.clone());
-        Refitted { generation, model, plan, fitted_on, approximate, pieces: Vec::new() }
+        let (shelf, model) = (Arc::clone(&self.codings[model].shelf), model.clone());
+        Refitted { shelf, model, plan, fitted_on, approximate, pieces: Vec::new() }
     }
 
     /// Puts new codes in place of those that they were made from; what has come or was merged since stays as it
     /// is.
     pub(super) fn take_over(&mut self, refitted: Refitted) {
-        let Refitted { generation, model, plan, fitted_on, approximate, pieces } = refitted;
-        if generation != self.generation {
+        let Refitted { shelf, model, plan, fitted_on, approximate, pieces } = refitted;
+        if !self.codings.get(&model).is_some_and(|coding| Arc::ptr_eq(&coding.shelf, &shelf)) {
             return; // another build has other codes, in other slots
         }
         // The old codes are held until the end, so that no other can stand at their address.

@@ -6,14 +6,21 @@ use super::{
     shelf::SealedRows,
 };
 use crate::id::{EncounterKey, GenerationId};
-use audit::{hash::sha256, storage::publish};
+use audit::{
+    hash::sha256,
+    storage::{publish, sync_folder},
+};
 use matcher::{
     bytes::Reader,
     kernel::{Block, LANES},
     plan::Plan,
     template::ModelId,
 };
-use std::{collections::HashMap, fs, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    sync::Arc,
+};
 
 /// Reads every part of a generation and compares it with its digest.
 pub(crate) fn check(yard: Yard<'_>, id: GenerationId) -> Result<(), GenerationError> {
@@ -53,7 +60,7 @@ pub(crate) fn scrub(
     let keys = manifest.keys(yard.root)?;
     let failed = |error| GenerationError::Io { id: id.0, error };
     let folder = manifest::folder_of(yard.data, id);
-    let mut old = Vec::new();
+    let mut changed = false;
     for number in 0..manifest.models.len() {
         let part = manifest.models[number].clone();
         let files = Files { id, folder: folder.clone(), key: &keys.files };
@@ -83,17 +90,31 @@ pub(crate) fn scrub(
                 seal_file(&keys.files, yard.ambient, id, &name, &piece_bytes(&table, &coded).into_bytes());
             publish(&folder.join(&name), &sealed).map_err(failed)?;
             let new = &mut manifest.models[number].pieces[at];
-            old.push(std::mem::replace(&mut new.name, name));
+            new.name = name;
+            changed = true;
             new.sha256 = sha256(&[&sealed]).to_string();
             new.tags = tags(&rows, new.first..new.first + new.count).map_err(failed)?;
         }
     }
-    if old.is_empty() {
-        return Ok(());
+    if changed {
+        manifest.publish(yard.data, yard.root, yard.ambient.random()).map_err(failed)?;
     }
-    manifest.publish(yard.data, yard.root, yard.ambient.random()).map_err(failed)?;
-    // A piece that a stop left behind without being named goes with the generation.
-    old.iter().try_for_each(|name| fs::remove_file(folder.join(name))).map_err(failed)
+    sweep(&folder, &manifest).map_err(failed)
+}
+
+/// Deletes the files that a manifest does not name: pieces from before somebody was erased, also those that a stop left.
+fn sweep(folder: &std::path::Path, manifest: &Manifest) -> std::io::Result<()> {
+    let pieces = manifest.models.iter().flat_map(|part| part.pieces.iter().map(|piece| piece.name.clone()));
+    let beside =
+        (0..manifest.models.len()).flat_map(|number| [format!("rows-{number}"), format!("plan-{number}")]);
+    let named: HashSet<String> = pieces.chain(beside).chain([manifest::MANIFEST.to_owned()]).collect();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if !entry.file_name().to_str().is_some_and(|name| named.contains(name)) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    sync_folder(folder)
 }
 
 fn next_name(name: &str) -> String {

@@ -57,8 +57,10 @@ impl Ledger {
         };
         let mut united = all(Self::open(path)?)?;
         let known: HashSet<SubjectId> = united.iter().map(|erasure| erasure.subject).collect();
-        let more: Vec<_> =
-            all(Self::open(other)?)?.into_iter().filter(|one| !known.contains(&one.subject)).collect();
+        let more: Vec<_> = all(Self::open_to_read(other)?)?
+            .into_iter()
+            .filter(|one| !known.contains(&one.subject))
+            .collect();
         if !more.is_empty() || !path.exists() {
             united.extend(more);
             Self::write(path, &united)?;
@@ -71,7 +73,15 @@ impl Ledger {
     /// # Errors
     /// When it is not a ledger, or damaged before its last line.
     pub(crate) fn open(path: &Path) -> Result<Option<Self>, KeysError> {
-        let file: File = match OpenOptions::new().read(true).write(true).open(path) {
+        Self::open_with(OpenOptions::new().read(true).write(true), path)
+    }
+
+    fn open_to_read(path: &Path) -> Result<Option<Self>, KeysError> {
+        Self::open_with(OpenOptions::new().read(true), path)
+    }
+
+    fn open_with(options: &OpenOptions, path: &Path) -> Result<Option<Self>, KeysError> {
+        let file: File = match options.open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error.into()),

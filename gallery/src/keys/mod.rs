@@ -95,6 +95,11 @@ impl Keys {
         folder.parent().map_or(Ok(()), audit::storage::sync_folder)
     }
 
+    /// Does a folder hold a subject's key?
+    pub(crate) fn has_some(folder: &Path) -> bool {
+        fs::metadata(folder.join(SUBJECTS)).is_ok_and(|file| file.len() > cells::CELL as u64)
+    }
+
     /// Opens a folder.
     ///
     /// # Errors
@@ -104,7 +109,12 @@ impl Keys {
         Ok(Self { nations, cells: Cells::open(&folder.join(SUBJECTS))? })
     }
 
-    /// The root key, for what belongs to no nation: generations.
+    /// The key under which those of generations are wrapped.
+    pub(crate) fn generations(&self) -> &SealingKey {
+        self.nations.generations()
+    }
+
+    /// The root key, for what belongs to no nation: backups.
     pub(crate) fn root(&self) -> &SealingKey {
         self.nations.root()
     }

@@ -133,6 +133,14 @@ fn an_erased_subject_is_gone_and_an_older_copy_of_the_folder_does_not_bring_it_b
     let (clock, list, folder) = close(house);
     fs::remove_dir_all(folder.path()).unwrap();
     copy(old.path(), folder.path());
+    // Lines more or less than the store has counted say nothing about which: one that a stop wrote twice, and an erasure that the older
+    // copy had ordered itself.
+    let ledger = Ledger::open(&Ledger::beside(folder.path())).unwrap().unwrap();
+    ledger.append(ledger.line(2).unwrap()).unwrap();
+    drop(ledger);
+    let store = rusqlite::Connection::open(folder.path().join("limen.db")).unwrap();
+    store.execute("UPDATE meta SET value = 4 WHERE name = 'ledger'", []).unwrap();
+    drop(store);
     let mut house = House { gallery: open(folder.path(), &clock).unwrap(), clock, list, folder };
     gone(&house);
     house = house.reopen();
@@ -269,6 +277,49 @@ fn a_key_is_that_of_one_subject_and_a_template_that_of_one_encounter() {
     assert_eq!(store.execute(sql, []).unwrap(), 2);
     drop(store);
     assert!(open(folder.path(), &clock).is_err());
+}
+
+#[test]
+fn a_contested_subject_comes_on_no_list_by_a_bulk_enrolment() {
+    let house = House::build();
+    let subject = house.enrol("a", axis(0)).unwrap();
+    restrict::restrict(&house.gallery, &utopia(), subject, None).unwrap();
+    let (other, _) = publish::create_watchlist(&house.gallery, &utopia(), policy("other"), None).unwrap();
+    for watchlist in [house.list, other.id] {
+        let row = crate::enrol_batch::BulkRow {
+            subject: "a".parse().unwrap(),
+            encounter: "e".parse().unwrap(),
+            watchlist,
+            category: Category::Wanted,
+            features: axis(0).to_vec(),
+        };
+        let (outcome, _) = crate::enrol_batch::enrol_batch(&house.gallery, &utopia(), vec![row]).unwrap();
+        assert_eq!(
+            outcome,
+            [crate::enrol_batch::RowOutcome::Refused(crate::enrol_batch::RowError::Restricted)]
+        );
+    }
+    let request =
+        crate::lookup::LookupRequest { watchlists: vec![house.list, other.id], ..house.request(axis(0)) };
+    assert_eq!(house.ask(&utopia(), request, None).unwrap().0.decision, Decision::NoHit);
+}
+
+#[test]
+fn nothing_is_made_where_a_part_of_a_data_folder_is_left() {
+    for lost in ["log", "limen.db", FOLDER] {
+        let house = House::build();
+        house.enrol("a", axis(0)).unwrap();
+        let (clock, _, folder) = close(house);
+        let (part, away) = (folder.path().join(lost), folder.place().join("away"));
+        #[expect(clippy::disallowed_methods, reason = "a disk that is not there")]
+        fs::rename(&part, &away).unwrap();
+        assert!(matches!(open(folder.path(), &clock), Err(OpenError::Incomplete(_))), "{lost}");
+        let made = Gallery::create(folder.path(), &root(), &Ambient::system());
+        assert!(matches!(made, Err(OpenError::Exists(_))), "{lost}");
+        #[expect(clippy::disallowed_methods, reason = "and is there again")]
+        fs::rename(&away, &part).unwrap();
+        open(folder.path(), &clock).unwrap().check().unwrap();
+    }
 }
 
 #[test]

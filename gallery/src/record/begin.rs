@@ -65,7 +65,7 @@ fn next_generation(connection: &mut Connection) -> Result<GenerationId, StoreErr
 
 /// Opens the ledger of erasures. One that is lost, or lacks what the store knows, is written anew from the store.
 pub(crate) fn open_ledger(connection: &Connection, path: &Path) -> Result<Ledger, RecoverError> {
-    let known = standing::ledger_lines(connection)?;
+    let known = standing::erased_count(connection)?;
     match Ledger::open(path)? {
         Some(ledger) if ledger.lines() >= known => Ok(ledger),
         _ => {
@@ -76,10 +76,20 @@ pub(crate) fn open_ledger(connection: &Connection, path: &Path) -> Result<Ledger
     }
 }
 
-/// Whom the ledger names beyond what the store knows.
-fn erased_since(connection: &Connection, ledger: &Ledger) -> Result<HashSet<SubjectId>, StoreError> {
-    let lines = standing::ledger_lines(connection)?..ledger.lines();
-    lines.map(|number| Ok(ledger.line(number)?.subject)).collect()
+/// Whom the ledger names and the store, an older copy, does not know to be erased. Asked by id, line by line: how many lines a store has
+/// carried out says nothing about which.
+pub(crate) fn erased_since(
+    connection: &Connection,
+    ledger: &Ledger,
+) -> Result<HashSet<SubjectId>, StoreError> {
+    let mut erased = HashSet::new();
+    for number in 0..ledger.lines() {
+        let subject = ledger.line(number)?.subject;
+        if standing::is_there(connection, subject)? {
+            erased.insert(subject);
+        }
+    }
+    Ok(erased)
 }
 
 /// Makes what is searched from the record, without whom the ledger names.

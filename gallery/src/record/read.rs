@@ -125,7 +125,8 @@ pub(crate) fn each_encounter(
     store: &Reading<'_>,
     visit: impl FnMut(StoredReference) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    each(store, "WHERE s.erase_at IS NULL AND c.key > ?1", EncounterKey(0), Without::Erased, visit)
+    let nobody = HashSet::new();
+    each(store, "WHERE s.erase_at IS NULL AND c.key > ?1", EncounterKey(0), Without::These(&nobody), visit)
 }
 
 fn each(

@@ -64,7 +64,7 @@ impl Change<'_> {
         let sql = "SELECT key FROM subject WHERE id = ?1";
         let row: i64 = self.connection.prepare_cached(sql)?.query_row([subject.bytes()], |row| row.get(0))?;
         let references = references_of(self.connection, subject)?;
-        let lines = ledger.append(Erasure { subject, row, at: self.now })?;
+        ledger.append(Erasure { subject, row, at: self.now })?;
         self.keys.destroy(row);
         for sql in ["DELETE FROM encounter WHERE subject = ?1", "DELETE FROM entry WHERE subject = ?1"] {
             self.connection.prepare_cached(sql)?.execute([row])?;
@@ -73,7 +73,7 @@ impl Change<'_> {
                    WHERE key = ?1";
         self.connection.prepare_cached(sql)?.execute([row, self.now.unix_ms()])?;
         self.recount(SubjectRow(row), |_| Ok(()))?;
-        self.mark_ledger(lines)?;
+        self.connection.execute("UPDATE meta SET value = value + 1 WHERE name = 'ledger'", [])?;
         Ok(references.into_iter().map(|(model, key)| Delta::Forget { key, model }).collect())
     }
 
@@ -83,9 +83,9 @@ impl Change<'_> {
         Ok(self.connection.prepare_cached(sql)?.exists([subject.bytes()])?)
     }
 
-    /// A subject of any owner that is not erased.
-    pub(crate) fn find_unerased(&self, subject: SubjectId) -> Result<Option<SubjectRow>, StoreError> {
-        let sql = "SELECT key FROM subject WHERE id = ?1 AND erased_at IS NULL";
+    /// A subject of any owner whose erasure is not ordered.
+    pub(crate) fn find_unordered(&self, subject: SubjectId) -> Result<Option<SubjectRow>, StoreError> {
+        let sql = "SELECT key FROM subject WHERE id = ?1 AND erase_at IS NULL";
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_row([subject.bytes()], |row| row.get(0)).optional()?.map(SubjectRow))
     }
@@ -94,13 +94,6 @@ impl Change<'_> {
     pub(crate) fn set_generation(&self, id: GenerationId) -> Result<(), StoreError> {
         let sql = "UPDATE meta SET value = max(value, ?1) WHERE name = 'generation'";
         self.connection.prepare_cached(sql)?.execute([id.0 as i64])?;
-        Ok(())
-    }
-
-    /// So many lines of the ledger are carried out.
-    pub(crate) fn mark_ledger(&self, lines: u64) -> Result<(), StoreError> {
-        let sql = "UPDATE meta SET value = max(value, ?1) WHERE name = 'ledger'";
-        self.connection.prepare_cached(sql)?.execute([lines as i64])?;
         Ok(())
     }
 
@@ -157,6 +150,12 @@ pub(crate) fn ordered_erasures(connection: &rusqlite::Connection) -> Result<Vec<
     )
 }
 
+/// Is this subject on record, and not erased?
+pub(crate) fn is_there(connection: &rusqlite::Connection, subject: SubjectId) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM subject WHERE id = ?1 AND erased_at IS NULL";
+    Ok(connection.prepare_cached(sql)?.exists([subject.bytes()])?)
+}
+
 /// Whose row it is.
 pub(crate) fn holder(connection: &rusqlite::Connection, row: i64) -> Result<Option<SubjectId>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT id FROM subject WHERE key = ?1")?;
@@ -165,8 +164,8 @@ pub(crate) fn holder(connection: &rusqlite::Connection, row: i64) -> Result<Opti
     Ok(Some(SubjectId::from_bytes(codec::id(row, 0, "a subject's id")?)))
 }
 
-/// How many lines of the ledger are carried out in this store.
-pub(crate) fn ledger_lines(connection: &rusqlite::Connection) -> Result<u64, StoreError> {
+/// How many erasures were carried out in this store: the ledger has no fewer lines.
+pub(crate) fn erased_count(connection: &rusqlite::Connection) -> Result<u64, StoreError> {
     let sql = "SELECT value FROM meta WHERE name = 'ledger'";
     let lines: Option<i64> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
     lines.and_then(|lines| u64::try_from(lines).ok()).ok_or_else(|| codec::damaged("the count of erasures"))

@@ -16,6 +16,7 @@ pub(crate) struct Init {
 impl Init {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let profile = self.profile.read()?; // before anything is made
+        Gallery::must_not_be_there(self.place.folder())?; // before a key is made
         let (root, made) = self.place.make_root_key()?;
         Gallery::create(self.place.folder(), &root, &Ambient::system())?;
         // A folder that is just made cannot reach an anchor.
