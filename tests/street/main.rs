@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has failed")]
 
 mod anchor;
+mod backup;
 mod bad_input;
 mod crash;
 mod enrol;
