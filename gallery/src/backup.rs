@@ -6,7 +6,7 @@ use crate::{
     event::What,
     gallery::{Gallery, LOG_FOLDER},
     id::RecordSequence,
-    keys::{self, KeysError, root::RootKey},
+    keys::{self, KeysError, root::RootKey, seal::Unvouched},
     record::{self, StoreError, WriteError},
     timestamp::Timestamp,
     token,
@@ -159,11 +159,11 @@ pub(crate) fn check(folder: &Path, root: &RootKey) -> Result<Backup, BackupError
         bytes => bytes.map_err(|error| BackupError::Io { path, error })?,
     };
     let bad = || BackupError::Damaged(MANIFEST.to_owned());
-    let text = bytes.strip_suffix(b"\n").ok_or_else(bad)?;
-    let at = text.iter().rposition(|byte| *byte == b'\n').ok_or_else(bad)?;
-    let sealed = base16ct::lower::decode_vec(&text[at + 1..]).map_err(|_| bad())?;
-    root.sealing().open(&[ABOUT, &text[..at]], &sealed).ok_or(BackupError::OtherRoot)?;
-    let manifest: Backup = serde_json::from_slice(&text[..at]).map_err(|_| bad())?;
+    let json = root.sealing().vouched(ABOUT, &bytes).map_err(|error| match error {
+        Unvouched::Malformed => bad(),
+        Unvouched::Unsealed => BackupError::OtherRoot,
+    })?;
+    let manifest: Backup = serde_json::from_slice(json).map_err(|_| bad())?;
     if manifest.version != VERSION {
         return Err(bad());
     }
@@ -179,11 +179,8 @@ const ABOUT: &[u8] = b"limen/backup/v1";
 
 fn seal(gallery: &Gallery, folder: &Path, manifest: &Backup) -> Result<(), BackupError> {
     let manifest = Backup { files: digests(folder, folder)?, ..manifest.clone() };
-    let mut bytes = serde_json::to_vec(&manifest).expect("a manifest has text keys");
-    let sealed = gallery.keys.root().seal(&gallery.ambient, &[ABOUT, &bytes], &[]);
-    bytes.push(b'\n');
-    bytes.extend(base16ct::lower::encode_string(&sealed).as_bytes());
-    bytes.push(b'\n');
+    let json = serde_json::to_vec(&manifest).expect("a manifest has text keys");
+    let bytes = gallery.keys.root().vouch(gallery.ambient.random(), ABOUT, json);
     let path = folder.join(MANIFEST);
     publish(&path, &bytes).map_err(|error| BackupError::Io { path, error })
 }

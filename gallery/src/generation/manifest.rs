@@ -20,6 +20,7 @@ use std::{
 use zeroize::Zeroizing;
 
 const VERSION: u32 = 1;
+const KIND: &[u8] = b"limen/generation/v1";
 pub(crate) const FOLDER: &str = "generations";
 pub(super) const MANIFEST: &str = "manifest";
 const CURRENT: &str = "current";
@@ -168,11 +169,7 @@ impl Manifest {
             part.pieces.iter().for_each(|piece| tree.push(digest(piece)));
         }
         self.root = tree.root().to_string();
-        let mut bytes = serde_json::to_vec(self)?;
-        let seal = root.seal_under(nonce, &[b"limen/generation/v1", &bytes], &[]);
-        bytes.push(b'\n');
-        bytes.extend(base16ct::lower::encode_string(&seal).as_bytes());
-        bytes.push(b'\n');
+        let bytes = root.vouch(nonce, KIND, serde_json::to_vec(self)?);
         let folder = folder_of(data, self.id);
         sync_folder(&folder)?;
         publish(&folder.join(MANIFEST), &bytes)
@@ -186,13 +183,8 @@ impl Manifest {
             }
             bytes => bytes.map_err(|error| GenerationError::Io { id: id.0, error })?,
         };
-        let parts = bytes.strip_suffix(b"\n").and_then(|bytes| {
-            let at = bytes.iter().rposition(|byte| *byte == b'\n')?;
-            Some((&bytes[..at], base16ct::lower::decode_vec(&bytes[at + 1..]).ok()?))
-        });
-        let (json, seal) = parts.ok_or_else(|| damaged(id, "its manifest"))?;
-        let whole = root.open(&[b"limen/generation/v1", json], &seal);
-        let manifest = whole.and_then(|_| serde_json::from_slice::<Self>(json).ok());
+        let json = root.vouched(KIND, &bytes).ok();
+        let manifest = json.and_then(|json| serde_json::from_slice::<Self>(json).ok());
         let manifest = manifest.ok_or_else(|| damaged(id, "its manifest"))?;
         if manifest.id != id || manifest.version != VERSION {
             return Err(damaged(id, "its manifest is another's"));

@@ -15,6 +15,15 @@ pub(crate) const OVERHEAD: usize = NONCE_LEN + TAG;
 /// Bytes of a key; forgotten when it is dropped.
 pub(crate) type KeyBytes = Zeroizing<[u8; KEY]>;
 
+/// Why nobody vouches for a line of text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Unvouched {
+    /// There are not two such lines.
+    Malformed,
+    /// The text was changed, or the key is another.
+    Unsealed,
+}
+
 /// A key under which texts are sealed and opened.
 pub(crate) struct SealingKey(LessSafeKey);
 
@@ -38,6 +47,25 @@ impl SealingKey {
         let tag = self.seal_in_place(nonce, about, &mut sealed[NONCE_LEN..]);
         sealed.extend(tag);
         sealed
+    }
+
+    /// A line of text, and one of hexadecimal digits that vouches for it: nothing, sealed about the kind of text and the text.
+    pub(crate) fn vouch(&self, nonce: [u8; NONCE_LEN], kind: &[u8], mut line: Vec<u8>) -> Vec<u8> {
+        let seal = self.seal_under(nonce, &[kind, &line], &[]);
+        line.push(b'\n');
+        line.extend(base16ct::lower::encode_string(&seal).as_bytes());
+        line.push(b'\n');
+        line
+    }
+
+    /// The line of text, if its second line vouches for it.
+    pub(crate) fn vouched<'a>(&self, kind: &[u8], lines: &'a [u8]) -> Result<&'a [u8], Unvouched> {
+        let parts = lines.strip_suffix(b"\n").and_then(|lines| {
+            let at = lines.iter().rposition(|byte| *byte == b'\n')?;
+            Some((&lines[..at], base16ct::lower::decode_vec(&lines[at + 1..]).ok()?))
+        });
+        let (line, seal) = parts.ok_or(Unvouched::Malformed)?;
+        self.open(&[kind, line], &seal).map(|_| line).ok_or(Unvouched::Unsealed)
     }
 
     /// Makes a plain text the ciphertext, and gives its tag. The nonce must never be used twice under this key.
