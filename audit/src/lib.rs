@@ -22,3 +22,6 @@ pub mod verify;
 pub mod log;
 
 pub mod excerpt;
+
+#[cfg(test)]
+mod power;

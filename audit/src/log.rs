@@ -82,7 +82,7 @@ impl Log {
         Self::open_with(storage, anchor, SEGMENT_LIMIT_BYTES)
     }
 
-    fn open_with<S: Storage>(
+    pub(crate) fn open_with<S: Storage>(
         mut storage: S,
         mut anchor: Option<Anchor>,
         segment_limit_bytes: u64,

@@ -8,12 +8,18 @@ use rand_chacha::{
 };
 use serde_json::{Value, json};
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::OnceLock,
     time::Duration,
 };
+
+pub mod clients;
+pub mod disk;
+pub mod trace;
+
+pub mod power;
 
 /// Features of a test template.
 pub const DIMENSION: usize = 16;
@@ -140,6 +146,7 @@ pub fn list_arguments<'a>(nation: &'a str, name: &'a str) -> Vec<&'a str> {
 /// A running `limen serve`. Dropping it kills it.
 pub struct Server {
     child: Child,
+    under: bool,
     /// Its address, as `http://…`.
     pub url: String,
 }
@@ -147,8 +154,19 @@ pub struct Server {
 impl Server {
     /// Starts one and waits until it listens.
     pub fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(binary("limen"));
-        command.args(["serve", "--listen", "127.0.0.1:0", "--folder"]).arg(folder);
+        Self::start_under(&[], folder, environment).unwrap_or_else(|line| panic!("no server: {line:?}"))
+    }
+
+    /// The same, as the child of another command; what it printed instead of its address is the error.
+    pub fn start_under(
+        under: &[String],
+        folder: &Path,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, String> {
+        let limen = binary("limen");
+        let mut words = under.iter().map(std::ffi::OsString::from).chain([limen.into_os_string()]);
+        let mut command = Command::new(words.next().unwrap());
+        command.args(words).args(["serve", "--listen", "127.0.0.1:0", "--folder"]).arg(folder);
         command
             .envs(environment.iter().copied())
             .env("RUST_LOG", "warn")
@@ -157,14 +175,26 @@ impl Server {
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url =
-            line.trim().strip_prefix("limen listens on ").unwrap_or_else(|| panic!("no server: {line:?}"));
-        Self { url: url.to_owned(), child }
+        let Some(url) = line.trim().strip_prefix("limen listens on ") else {
+            let _ = child.wait();
+            return Err(line);
+        };
+        Ok(Self { url: url.to_owned(), child, under: !under.is_empty() })
     }
 
     /// Its process id.
     pub fn process(&self) -> u32 {
-        self.child.id()
+        let id = self.child.id();
+        if !self.under {
+            return id;
+        }
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        children.split_whitespace().next().expect("it has ended").parse().unwrap()
+    }
+
+    /// Waits until it has ended, and what it runs under with it.
+    pub fn wait(mut self) {
+        self.child.wait().unwrap();
     }
 
     /// `kill -9`, if it still runs.
@@ -186,6 +216,26 @@ impl Server {
         let agent = config.timeout_global(Some(Duration::from_mins(1))).build().into();
         Actor { url: &self.url, token, agent }
     }
+}
+
+/// Kills a process as nothing can prevent.
+pub fn kill_nine(id: u32) {
+    assert!(Command::new("kill").args(["-9", &id.to_string()]).status().unwrap().success());
+}
+
+/// Says that something is not tried, past the test runner's capture, so that it is seen.
+pub fn skipped(what: &str, why: &str) {
+    told(&format!("SKIPPED {what}: {why}"));
+}
+
+/// Says something past the test runner's capture.
+pub fn told(what: &str) {
+    std::io::stderr().write_all(format!("{what}\n").as_bytes()).unwrap();
+}
+
+/// Is this command there?
+pub fn has_command(name: &str) -> bool {
+    Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
 impl Drop for Server {

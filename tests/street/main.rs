@@ -10,6 +10,7 @@ mod erase;
 mod generations;
 mod lookup;
 mod overload;
+mod power;
 mod real_faces;
 mod tidy;
 mod tools;

@@ -10,20 +10,16 @@ fn demo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Past the test runner's capture, so that it is seen.
-fn skipped(why: &str) {
-    use std::io::Write;
-    std::io::stderr().write_all(format!("SKIPPED the demo on real templates: {why}\n").as_bytes()).unwrap();
-}
+const WHAT: &str = "the demo on real templates";
 
 #[test]
 fn the_demo_on_real_templates_agrees_with_numpy() {
     let Some(shared) = shared() else {
-        return skipped("no shared test data (LIMEN_SHARED)");
+        return skipped(WHAT, "no shared test data (LIMEN_SHARED)");
     };
     let numpy = Command::new("python3").args(["-c", "import numpy"]).output();
     if !numpy.is_ok_and(|output| output.status.success()) {
-        return skipped("no python3 with NumPy");
+        return skipped(WHAT, "no python3 with NumPy");
     }
     let faces = shared.join("data/faces-sface-128");
     let (templates, labels) = (faces.join("templates.npy"), faces.join("labels.csv"));

@@ -67,6 +67,7 @@ impl Cells {
         if head != HEAD {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a file of subjects' keys"));
         }
+        medium.sync()?; // what a killed process wrote and did not sync is built upon from here on
         Ok(Self { medium, waiting: Mutex::default() })
     }
 

@@ -97,7 +97,10 @@ impl Ledger {
         if head != *HEAD {
             return Err(damaged());
         }
-        let ledger = Self { lines: Mutex::new(medium.length()? / CELL as u64 - 1), medium };
+        // What a killed process wrote and did not sync is built upon from here on.
+        medium.sync()?;
+        let lines = (medium.length()? / CELL as u64).checked_sub(1).ok_or_else(damaged)?;
+        let ledger = Self { lines: Mutex::new(lines), medium };
         let written = ledger.lines();
         // Only the last can be torn; all others are read where they are needed.
         if written > 0 && ledger.line(written - 1).is_err() {

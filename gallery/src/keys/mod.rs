@@ -7,6 +7,8 @@ pub(crate) mod ledger;
 mod medium;
 pub mod memory;
 mod nations;
+#[cfg(test)]
+mod power;
 pub mod root;
 pub(crate) mod seal;
 
