@@ -47,6 +47,12 @@ pub(crate) struct Config {
     pub(crate) root_key: Option<PathBuf>,
     /// The ledger of erasures; by default beside the data folder.
     pub(crate) erasure_ledger: Option<PathBuf>,
+    /// The folder in which backups are made that are asked for over HTTP; without it there are none.
+    pub(crate) backup_folder: Option<PathBuf>,
+    /// The folder for their keys; without it keys are not copied.
+    pub(crate) backup_keys_folder: Option<PathBuf>,
+    /// While less than this is free on the data folder's disk, nobody is enrolled and nothing is built.
+    pub(crate) reserve_mib: u64,
     /// Lookups that may wait for a scan.
     pub(crate) lookup_queue: usize,
     /// Longest request body.
@@ -71,6 +77,9 @@ impl Config {
             anchor: None,
             root_key: None,
             erasure_ledger: None,
+            backup_folder: None,
+            backup_keys_folder: None,
+            reserve_mib: gallery::room::RESERVE_BYTES >> 20,
             lookup_queue: 1024,
             body_limit_bytes: 1 << 20,
             connection_limit: 1024,
@@ -88,6 +97,7 @@ impl Config {
             .set_default("listen", base.listen.to_string())?
             .set_default("scan_threads", 0)?
             .set_default("index", "exhaustive")?
+            .set_default("reserve_mib", base.reserve_mib)?
             .set_default("lookup_queue", base.lookup_queue as u64)?
             .set_default("body_limit_bytes", base.body_limit_bytes as u64)?
             .set_default("connection_limit", base.connection_limit as u64)?
@@ -109,6 +119,12 @@ impl Config {
     fn check(self) -> anyhow::Result<Self> {
         if !self.listen.ip().is_loopback() {
             bail!("{} is not a loopback address: without TLS, limen serves loopback only", self.listen);
+        }
+        if self.backup_keys_folder.is_some() && self.backup_folder.is_none() {
+            bail!("backup_keys_folder is set, and backup_folder is not");
+        }
+        if self.backup_folder.is_some() && self.backup_folder == self.backup_keys_folder {
+            bail!("the keys would lie beside what they open: backup_keys_folder must be another folder");
         }
         let positive = [
             ("lookup_queue", self.lookup_queue as u64),

@@ -33,6 +33,8 @@ mod jobs;
 
 mod generations;
 
+mod backups;
+
 mod health;
 
 mod router;

@@ -10,6 +10,7 @@ use gallery::{
     Gallery, Setup,
     ambient::Ambient,
     authority::Caller,
+    gallery::Backups,
     keys::root::RootKey,
     lookup::{Concluding, Prepared},
     token::Tokens,
@@ -34,7 +35,10 @@ impl Node {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if config.scan_threads == 0 { cores } else { config.scan_threads };
         let (anchor, ledger) = (config.anchor.clone(), config.erasure_ledger.clone());
-        let setup = Setup { root, threads, index: config.index, anchor, ledger };
+        let reserve_bytes = config.reserve_mib.saturating_mul(1 << 20);
+        let to = config.backup_folder.clone();
+        let backups = to.map(|to| Backups { to, keys: config.backup_keys_folder.clone() });
+        let setup = Setup { root, threads, index: config.index, anchor, ledger, reserve_bytes, backups };
         let gallery = Arc::new(Gallery::open(&config.folder, setup, Ambient::system())?);
         let scheduler = ScanScheduler::start(Arc::clone(&gallery), config.lookup_queue)?;
         let path = config.token_file();

@@ -256,6 +256,7 @@ impl From<JobError> for Problem {
         match error {
             JobError::Refused(refusal) => Self::refused(&refusal, |_| "id".to_owned()),
             JobError::Unknown => Self::of(Kind::Unknown, "id", detail),
+            JobError::NoPlace => Self::new(Kind::Unknown, detail),
             JobError::Busy(_) | JobError::Ended => Self::new(Kind::Exists, detail),
             JobError::Key(error) => error.into(),
             JobError::Node(error) => error.into(),

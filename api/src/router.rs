@@ -1,7 +1,7 @@
 //! Every door, once.
 
 use crate::{
-    encounters, generations, health, jobs, lookups,
+    backups, encounters, generations, health, jobs, lookups,
     node::Node,
     problem::{Kind, Problem},
     subjects, telemetry, verifications, watchlists,
@@ -42,6 +42,7 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(watchlists::read::read_watchlist))
         .routes(routes!(generations::build::build_generation, generations::list::list_generations))
         .routes(routes!(generations::activate::activate_generation))
+        .routes(routes!(backups::create::create_backup))
         .routes(routes!(jobs::list::list_jobs))
         .routes(routes!(jobs::read::read_job, jobs::cancel::cancel_job))
         .routes(routes!(health::livez))

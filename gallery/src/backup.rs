@@ -2,10 +2,10 @@
 //! are left out: they are derived. docs/formats/backup.md draws them.
 
 use crate::{
-    authority::Caller,
+    authority::{Actor, Caller},
     event::What,
-    gallery::{Gallery, LOG_FOLDER},
-    id::RecordSequence,
+    gallery::{Backups, Gallery, LOG_FOLDER},
+    id::{JobId, RecordSequence},
     keys::{self, KeysError, root::RootKey, seal::Unvouched},
     record::{self, StoreError, WriteError},
     timestamp::Timestamp,
@@ -106,6 +106,36 @@ pub fn backup(
     to: &Path,
     keys_to: Option<&Path>,
 ) -> Result<Backup, BackupError> {
+    backup_as(gallery, &caller.into(), to, keys_to)
+}
+
+/// Makes the backup of a job, where the node keeps them; returns what was made, in words. What a stop left of it is made anew.
+pub(crate) fn of_job(gallery: &Gallery, actor: &Actor, id: JobId) -> Result<String, BackupError> {
+    let missing = || BackupError::Missing(PathBuf::from("the folder for backups"));
+    let Backups { to, keys } = gallery.backups.as_ref().ok_or_else(missing)?;
+    let (to, keys) = (to.join(id.to_string()), keys.as_ref().map(|keys| keys.join(id.to_string())));
+    for folder in [Some(&to), keys.as_ref()].into_iter().flatten() {
+        // One that is whole was made, and only its end not written.
+        if folder.is_dir() && !folder.join(MANIFEST).is_file() {
+            fs::remove_dir_all(folder).map_err(|error| BackupError::Io { path: folder.clone(), error })?;
+        }
+    }
+    if to.is_dir() {
+        return Ok(format!("{}, made before", to.display()));
+    }
+    if let Some(keys) = keys.as_ref().filter(|keys| keys.is_dir()) {
+        fs::remove_dir_all(keys).map_err(|error| BackupError::Io { path: keys.clone(), error })?;
+    }
+    let made = backup_as(gallery, actor, &to, keys.as_deref())?;
+    Ok(format!("{}, up to event {} of the record", to.display(), made.as_of.0))
+}
+
+fn backup_as(
+    gallery: &Gallery,
+    actor: &Actor,
+    to: &Path,
+    keys_to: Option<&Path>,
+) -> Result<Backup, BackupError> {
     for folder in [Some(to), keys_to].into_iter().flatten() {
         if folder.exists() {
             return Err(BackupError::Exists(folder.to_owned()));
@@ -142,7 +172,7 @@ pub fn backup(
     copy(&gallery.ledger_path, &to.join(LEDGER))?;
     seal(gallery, to, &manifest)?;
     let with_keys = keys_to.is_some();
-    gallery.log_event(&caller.into(), |_| What::Backup { as_of, with_keys })?;
+    gallery.log_event(actor, |_| What::Backup { as_of, with_keys })?;
     Ok(manifest)
 }
 
@@ -226,10 +256,21 @@ pub(crate) fn make_folder(folder: &Path) -> Result<(), BackupError> {
     sync_folder(parent).map_err(failed)
 }
 
-/// Copies a file, durably.
+/// Copies a file, durably, by plain writes: `fs::copy` would leave them to the system.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), BackupError> {
-    fs::copy(from, to)
-        .and_then(|_| File::options().write(true).open(to)?.sync_all())
-        .and_then(|()| to.parent().map_or(Ok(()), sync_folder))
-        .map_err(|error| BackupError::Io { path: to.to_owned(), error })
+    let copied = || {
+        let (mut from, mut part) = (File::open(from)?, vec![0; PART]);
+        let mut options = File::options();
+        let options = options.write(true).create(true).truncate(true);
+        let mut to_file = std::os::unix::fs::OpenOptionsExt::mode(options, 0o600).open(to)?;
+        loop {
+            match from.read(&mut part)? {
+                0 => break,
+                length => io::Write::write_all(&mut to_file, &part[..length])?,
+            }
+        }
+        to_file.sync_all()?;
+        to.parent().map_or(Ok(()), sync_folder)
+    };
+    copied().map_err(|error| BackupError::Io { path: to.to_owned(), error })
 }

@@ -14,6 +14,7 @@ use crate::{
         change::{Change, Done, Found, SubjectRow},
         read,
     },
+    room,
     subject::{NewEncounter, NewSubject, RawFeatures},
     watchlist::Watchlist,
 };
@@ -122,6 +123,7 @@ pub fn enrol_subject(
         Turn::Again(enrolled, receipt) => return Ok((enrolled, receipt)),
         Turn::First(claim) => claim,
     };
+    room::must_be_there(gallery, 0)?;
     check_entries(&permit, &new.entries)?;
     let templates = templates(&snapshot, &new.encounters)?;
     check_models(&permit, &new)?;
@@ -160,6 +162,7 @@ pub fn enrol_encounter(
         Turn::Again(enrolled, receipt) => return Ok((enrolled, receipt)),
         Turn::First(claim) => claim,
     };
+    room::must_be_there(gallery, 0)?;
     let new = vec![new];
     let templates = templates(&snapshot, &new)?;
     let enrolled = gallery.writer.write(permit.actor().clone(), claim.as_ref(), move |change| {

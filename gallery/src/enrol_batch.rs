@@ -13,6 +13,7 @@ use crate::{
         change::{Change, Done, SubjectRow},
         read,
     },
+    room,
     subject::{NewEncounter, RawFeatures},
     watchlist::Watchlist,
 };
@@ -84,6 +85,7 @@ pub fn enrol_batch(
     watchlists.sort_unstable();
     watchlists.dedup();
     let permit = enrol::permit(gallery, caller, &snapshot, &watchlists)?;
+    room::must_be_there(gallery, 0)?;
     let ready = gallery.pool.install(|| ready(&snapshot, &permit, rows))?;
     let outcomes = Arc::new(std::sync::Mutex::new(Vec::with_capacity(ready.len())));
     let kept = Arc::clone(&outcomes);

@@ -110,6 +110,13 @@ pub enum What {
         /// How many encounters.
         encounters: u64,
     },
+    /// The references of watchlists were compared with each other.
+    Dedup {
+        /// Which.
+        watchlists: Vec<WatchlistId>,
+        /// From which score on two subjects were reported, if it was asked for.
+        threshold: Option<f32>,
+    },
     /// Entries reached the end of their retention.
     Expire {
         /// Who, and on which watchlist.

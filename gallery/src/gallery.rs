@@ -25,6 +25,15 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 /// The audit log's folder in a data folder.
 pub(crate) const LOG_FOLDER: &str = "log";
 
+/// Where a node makes its backups: in folders that are there.
+#[derive(Clone, Debug)]
+pub struct Backups {
+    /// For record and log: each in a folder of its job's name.
+    pub to: PathBuf,
+    /// For the keys, if they are to be copied, too.
+    pub keys: Option<PathBuf>,
+}
+
 /// An open gallery: the record, the log, and what is searched.
 #[derive(Debug)]
 pub struct Gallery {
@@ -49,6 +58,9 @@ pub struct Gallery {
     /// Why the generation that was chosen is not the one that is searched, if so.
     pub(crate) unused: Option<GenerationError>,
     pub(crate) folder: PathBuf,
+    pub(crate) backups: Option<Backups>,
+    /// What stays free on the disk of what makes the record longer.
+    pub(crate) reserve_bytes: u64,
     pub(crate) _lock: File,
 }
 

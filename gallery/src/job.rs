@@ -14,6 +14,8 @@ use std::{
 pub enum Kind {
     /// Build a generation and put it in place.
     Rebuild,
+    /// Copy record, log and keys where the node keeps its backups.
+    Backup,
 }
 
 /// What has become of a job.

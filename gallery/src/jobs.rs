@@ -2,6 +2,7 @@
 
 use crate::{
     authority::{self, Actor, Caller, Rebuild, Refusal},
+    backup,
     event::What,
     gallery::{Asked, Gallery, Turn},
     id::JobId,
@@ -29,6 +30,9 @@ pub enum JobError {
     /// It has ended.
     #[error("the job has ended")]
     Ended,
+    /// The node has no place for backups.
+    #[error("no folder for backups is configured")]
+    NoPlace,
     /// The idempotency key cannot be used.
     #[error(transparent)]
     Key(KeyError),
@@ -51,6 +55,9 @@ pub fn start(
     idempotency: Option<Idempotency>,
 ) -> Result<(JobId, Receipt), JobError> {
     let actor = permitted(gallery, caller)?;
+    if kind == Kind::Backup && gallery.backups.is_none() {
+        return Err(JobError::NoPlace);
+    }
     let claim = match gallery.turn(caller, idempotency)? {
         Turn::Again(id, receipt) => return Ok((id, receipt)),
         Turn::First(claim) => claim,
@@ -175,10 +182,16 @@ fn work(gallery: &Gallery, actor: &Actor, id: JobId, kind: Kind, told: &Told) {
         *told.progress.lock().unwrap_or_else(PoisonError::into_inner) = Some(progress);
         !told.cancelled.load(Ordering::Acquire) && !halted()
     };
-    let Kind::Rebuild = kind;
-    let (state, outcome) = match rebuild::rebuild_as(gallery, actor, go_on) {
-        Ok(built) => (State::Done, format!("generation {}, {} references", built.id.0, built.references)),
-        Err(RebuildError::Build(_)) if halted() => return, // to be begun again
+    let done: Result<String, Box<dyn std::error::Error>> = match kind {
+        Kind::Rebuild => match rebuild::rebuild_as(gallery, actor, go_on) {
+            Ok(built) => Ok(format!("generation {}, {} references", built.id.0, built.references)),
+            Err(RebuildError::Build(_)) if halted() => return, // to be begun again
+            Err(error) => Err(error.into()),
+        },
+        Kind::Backup => backup::of_job(gallery, actor, id).map_err(Into::into),
+    };
+    let (state, outcome) = match done {
+        Ok(outcome) => (State::Done, outcome),
         Err(_) if told.cancelled.load(Ordering::Acquire) => (State::Cancelled, "cancelled".to_owned()),
         Err(error) => (State::Failed, error.to_string()),
     };

@@ -44,6 +44,8 @@ mod priority;
 
 pub mod gallery;
 
+pub mod room;
+
 mod subject_change;
 
 mod compare;
@@ -51,6 +53,8 @@ mod compare;
 mod upkeep;
 
 pub mod rebuild;
+
+pub mod backup;
 
 pub mod jobs;
 
@@ -61,8 +65,6 @@ pub mod open;
 pub mod status;
 
 pub mod anchor;
-
-pub mod backup;
 
 pub mod restore;
 
@@ -89,6 +91,8 @@ pub mod inspect;
 pub mod publish;
 
 pub mod export;
+
+pub mod dedup;
 
 pub mod npy;
 

@@ -4,7 +4,7 @@ use crate::{
     ambient::Ambient,
     clock::Watch,
     erase,
-    gallery::{Gallery, LOG_FOLDER},
+    gallery::{Backups, Gallery, LOG_FOLDER},
     generation::{Current, Index, Site, files::Yard},
     idempotency::Claims,
     job::Running,
@@ -15,6 +15,7 @@ use crate::{
         recover::{self, RecoverError},
         writer::{Beside, Writer},
     },
+    room,
 };
 use audit::{
     anchor::{Anchor, AnchorError},
@@ -78,12 +79,24 @@ pub struct Setup {
     pub anchor: Option<PathBuf>,
     /// The ledger of erasures; by default beside the data folder.
     pub ledger: Option<PathBuf>,
+    /// While less than this is free on the folder's disk, nobody is enrolled and nothing is built.
+    pub reserve_bytes: u64,
+    /// Where backups are made that a caller asks for, if they may.
+    pub backups: Option<Backups>,
 }
 
 impl Setup {
     /// An exhaustive search on so many threads, without an anchor.
     pub fn new(root: RootKey, threads: usize) -> Self {
-        Self { root, threads, index: Index::Exhaustive, anchor: None, ledger: None }
+        Self {
+            root,
+            threads,
+            index: Index::Exhaustive,
+            anchor: None,
+            ledger: None,
+            reserve_bytes: room::RESERVE_BYTES,
+            backups: None,
+        }
     }
 }
 
@@ -144,7 +157,7 @@ impl Gallery {
         ambient: Ambient,
         storage: impl FnOnce(Disk) -> S,
     ) -> Result<Self, OpenError> {
-        let Setup { root, threads, index, anchor, ledger } = setup;
+        let Setup { root, threads, index, anchor, ledger, reserve_bytes, backups } = setup;
         let (database, log_folder) = (folder.join(record::FILE_NAME), folder.join(LOG_FOLDER));
         match [database.is_file(), log_folder.is_dir(), folder.join(keys::FOLDER).is_dir()] {
             [true, true, true] => (),
@@ -201,6 +214,8 @@ impl Gallery {
             running: Running::default(),
             unused,
             folder: folder.to_owned(),
+            reserve_bytes,
+            backups,
             _lock: lock,
         };
         gallery.settled()

@@ -8,6 +8,7 @@ use crate::{
     id::WatchlistId,
     idempotency::{Idempotency, KeyError},
     record::{WriteError, change::Done},
+    room,
     timestamp::Timestamp,
     watchlist::{Policy, PolicyError, Watchlist},
 };
@@ -58,6 +59,7 @@ pub fn create_watchlist(
         }
         Turn::First(claim) => claim,
     };
+    room::must_be_there(gallery, 0)?;
     if !gallery.current.load().models.contains_key(&policy.model) {
         return Err(PublishError::Model(policy.model));
     }

@@ -21,9 +21,11 @@ use crate::{
         change::Done,
         read::{self, Without},
     },
+    room,
     timestamp::Timestamp,
     upkeep,
 };
+use matcher::template::ModelProfile;
 use std::{
     collections::HashSet,
     io,
@@ -141,7 +143,8 @@ pub fn activate(
 pub fn rollback(gallery: &Gallery, caller: &Caller) -> Result<GenerationInfo, RebuildError> {
     let actor = permitted(gallery, caller)?;
     let _one_at_a_time = turn(gallery)?;
-    let former = manifest::former(&gallery.folder).ok_or(RebuildError::NoFormer)?;
+    let former = manifest::former(&gallery.folder).map_err(StoreError::from)?;
+    let former = former.ok_or(RebuildError::NoFormer)?;
     place(gallery, &gallery.pool, &actor, former, false, &mut |_| true)
 }
 
@@ -155,8 +158,11 @@ pub fn generations_for(gallery: &Gallery, caller: &Caller) -> Result<Vec<Generat
 }
 
 /// The generation that the next start opens.
-pub fn chosen(gallery: &Gallery) -> Option<GenerationId> {
-    manifest::current(&gallery.folder)
+///
+/// # Errors
+/// When it cannot be read which.
+pub fn chosen(gallery: &Gallery) -> Result<Option<GenerationId>, StoreError> {
+    Ok(manifest::current(&gallery.folder)?)
 }
 
 /// The generations on disk, oldest first; one that cannot be read is left out.
@@ -181,7 +187,7 @@ pub fn wanted(gallery: &Gallery) -> Option<String> {
     let snapshot = gallery.current.load();
     let many = snapshot.pieces.values().filter_map(|pieces| pieces.last()).any(|last| last.end() >= MANY);
     let some = manifest::all(&gallery.folder).is_ok_and(|all| !all.is_empty());
-    let none = (many || some) && manifest::current(&gallery.folder).is_none();
+    let none = (many || some) && manifest::current(&gallery.folder).is_ok_and(|current| current.is_none());
     none.then(|| "none is chosen, and a start from the record alone takes longer".to_owned())
 }
 
@@ -220,6 +226,10 @@ fn quiet_pool(gallery: &Gallery) -> Result<rayon::ThreadPool, BuildError> {
 /// How often somebody is told how far it has come, in references.
 const TELL_EVERY: u64 = 4096;
 
+/// A build takes at most this much of the disk: a feature in f32 and in codes, and what else there is of a reference.
+const FEATURE_BYTES: u64 = 6;
+const REFERENCE_BYTES: u64 = 128;
+
 fn build(
     gallery: &Gallery,
     pool: &rayon::ThreadPool,
@@ -228,6 +238,8 @@ fn build(
     gallery.store.read(|store| {
         let id = manifest::next(&gallery.folder, read::last_generation(store)?).map_err(StoreError::from)?;
         let (models, total) = (read::models(store)?, read::searchable(store)?);
+        let widest = models.values().map(ModelProfile::dimension).max().unwrap_or(0) as u64;
+        room::must_be_there(gallery, total * (FEATURE_BYTES * widest + REFERENCE_BYTES))?;
         let mut builder = Builder::begin(upkeep::yard(gallery, pool), id, read::sequence(store)?)?;
         let (mut done, mut failure) = (0, None);
         // Who is erased while it is read is left out; the record has taken that in when it is put in place.
@@ -290,7 +302,7 @@ fn place(
     let what = What::Activate {
         generation: id,
         former: match gallery.current.load().generation {
-            GenerationId(0) => manifest::current(&gallery.folder),
+            GenerationId(0) => manifest::current(&gallery.folder).map_err(StoreError::from)?,
             searched => Some(searched),
         },
         built_as_of: manifest.as_of,
@@ -352,7 +364,7 @@ fn compare(
 
 /// Deletes generations that are neither searched nor the one before, nor what the next start opens: what builds left that came to no end.
 pub(crate) fn tidy(gallery: &Gallery) -> std::io::Result<()> {
-    let (current, former) = (manifest::current(&gallery.folder), manifest::former(&gallery.folder));
+    let (current, former) = (manifest::current(&gallery.folder)?, manifest::former(&gallery.folder)?);
     let kept = [current, former, Some(gallery.current.load().generation)];
     for id in manifest::all(&gallery.folder)?.into_iter().filter(|id| !kept.contains(&Some(*id))) {
         // Where none is chosen, that may be forgotten only: what is whole stays.

@@ -217,7 +217,10 @@ fn evaluate(
     Concluding { prepared, list, places, beyond, certificate, whole: scanned.whole }
 }
 
-fn locate(pieces: &[Arc<Piece>], slot: Slot) -> Option<(&Arc<Piece>, usize, SubjectId, EncounterKey)> {
+pub(crate) fn locate(
+    pieces: &[Arc<Piece>],
+    slot: Slot,
+) -> Option<(&Arc<Piece>, usize, SubjectId, EncounterKey)> {
     let after = pieces.partition_point(|piece| piece.segment().first <= slot);
     let piece = &pieces[after.checked_sub(1)?];
     let (row, subject, key) = piece.reference(slot)?;

@@ -31,6 +31,8 @@ struct Entry {
 #[serde(deny_unknown_fields)]
 pub struct Tokens {
     tokens: Vec<Entry>,
+    /// SHA-256 of the tokens as JSON, in hexadecimal: a grant in which a bit has rotted is nobody's.
+    checksum: String,
 }
 
 /// Why a token file is not used.
@@ -42,6 +44,9 @@ pub enum TokenError {
     /// It does not hold tokens.
     #[error("the token file is not valid: {0}")]
     Format(#[from] serde_json::Error),
+    /// It is not what was written.
+    #[error("the token file is damaged, or was changed by hand: only `limen-index token` may change it")]
+    Damaged,
     /// Others than its owner can read it.
     #[error("the token file can be read by others: make it private (chmod 600)")]
     Exposed,
@@ -54,7 +59,7 @@ impl Tokens {
     /// Reads a token file; a file that is not there holds no tokens.
     ///
     /// # Errors
-    /// When it cannot be read, is malformed, or can be read by others.
+    /// When it cannot be read, is malformed or damaged, or can be read by others.
     pub fn load(path: &Path) -> Result<Self, TokenError> {
         let text = match std::fs::read(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
@@ -67,7 +72,12 @@ impl Tokens {
                 return Err(TokenError::Exposed);
             }
         }
-        Ok(serde_json::from_slice(&text)?)
+        let tokens: Self = serde_json::from_slice(&text)?;
+        if tokens.checksum == tokens.sum()? { Ok(tokens) } else { Err(TokenError::Damaged) }
+    }
+
+    fn sum(&self) -> Result<String, TokenError> {
+        Ok(audit::hash::sha256(&[&serde_json::to_vec(&self.tokens)?]).to_string())
     }
 
     /// Adds a token and returns it: the only time that it is seen.
@@ -115,7 +125,7 @@ impl Tokens {
     /// # Errors
     /// When it cannot be written; the old file is then still there.
     pub fn save(&self, path: &Path) -> Result<(), TokenError> {
-        let mut text = serde_json::to_vec_pretty(self)?;
+        let mut text = serde_json::to_vec_pretty(&Self { checksum: self.sum()?, ..self.clone() })?;
         text.push(b'\n');
         Ok(audit::storage::publish(path, &text)?)
     }
@@ -189,5 +199,19 @@ mod tests {
         Tokens::default().save(&path).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
         assert!(matches!(Tokens::load(&path), Err(TokenError::Exposed)));
+    }
+
+    #[test]
+    fn a_grant_that_was_changed_by_hand_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE_NAME);
+        let (mut tokens, ambient) = (Tokens::default(), Ambient::system());
+        let grant = Grant { verbs: [VerbName::Lookup].into(), watchlists: Reach::Own, purposes: [].into() };
+        let (name, agency) = ("gate".parse().unwrap(), AgencyId::mint(&ambient));
+        tokens.add(&ambient, name, agency, "UTO".parse().unwrap(), grant).unwrap();
+        tokens.save(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, text.replace("UTO", "UTN")).unwrap();
+        assert!(matches!(Tokens::load(&path), Err(TokenError::Damaged)));
     }
 }

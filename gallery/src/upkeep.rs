@@ -21,9 +21,14 @@ pub(crate) fn yard<'a>(gallery: &'a Gallery, pool: &'a rayon::ThreadPool) -> Yar
 
 /// Reads every file of every generation and compares it with its manifest.
 pub(crate) fn check(gallery: &Gallery) -> Result<(), GenerationError> {
-    let chosen = [manifest::current(&gallery.folder), manifest::former(&gallery.folder)];
     let _unchanged = gallery.files.read().unwrap_or_else(PoisonError::into_inner);
-    chosen.into_iter().flatten().try_for_each(|id| upkeep::check(yard(gallery, &gallery.pool), id))
+    let (data, check) = (&gallery.folder, |id| upkeep::check(yard(gallery, &gallery.pool), id));
+    let unknown = GenerationError::Unknown;
+    manifest::current(data).map_err(unknown)?.map_or(Ok(()), check)?;
+    match manifest::former(data).map_err(unknown)?.map_or(Ok(()), check) {
+        Err(GenerationError::Missing(_)) => Ok(()), // it was deleted, where somebody could not be erased from it
+        checked => checked,
+    }
 }
 
 /// Takes out of the current generation's files whom the record erased since it was built.
@@ -44,7 +49,7 @@ pub(crate) fn scrub_since(gallery: &Gallery) -> Result<(), WriteError> {
 /// When that one cannot be changed.
 pub(crate) fn scrub(gallery: &Gallery, erased: &[(ModelId, EncounterKey)]) -> Result<(), WriteError> {
     let _alone = gallery.files.write().unwrap_or_else(PoisonError::into_inner);
-    let current = manifest::current(&gallery.folder);
+    let current = manifest::current(&gallery.folder).map_err(StoreError::from)?;
     for id in manifest::all(&gallery.folder).map_err(StoreError::from)? {
         match upkeep::scrub(yard(gallery, &gallery.pool), id, erased) {
             Ok(()) | Err(GenerationError::Missing(_)) => (), // a build that is not finished does it itself

@@ -20,8 +20,10 @@ enum Command {
     Model(commands::model::Model),
     Watchlist(commands::watchlist::Watchlist),
     Enrol(commands::enrol::Enrol),
+    Import(commands::enrol::Import),
     Erase(commands::erase::Erase),
     Export(commands::export::Export),
+    Dedup(commands::dedup::Dedup),
     Rebuild(commands::generation::Rebuild),
     Activate(commands::generation::Activate),
     Rollback(commands::generation::Rollback),
@@ -31,6 +33,8 @@ enum Command {
     Backup(commands::backup::Backup),
     Restore(commands::backup::Restore),
     Inspect(commands::inspect::Inspect),
+    VerifyStore(commands::inspect::VerifyStore),
+    Doctor(commands::doctor::Doctor),
     Token(commands::token::Token),
 }
 
@@ -42,8 +46,10 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Model(command) => command.run(),
         Command::Watchlist(command) => command.run(),
         Command::Enrol(command) => command.run(),
+        Command::Import(command) => command.run(),
         Command::Erase(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Dedup(command) => command.run(),
         Command::Rebuild(command) => command.run(),
         Command::Activate(command) => command.run(),
         Command::Rollback(command) => command.run(),
@@ -53,6 +59,8 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Backup(command) => command.run(),
         Command::Restore(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::VerifyStore(command) => command.run(),
+        Command::Doctor(command) => command.run(),
         Command::Token(command) => command.run(),
     }
 }

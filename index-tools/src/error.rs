@@ -4,6 +4,7 @@ use gallery::{
     GenerationError, SubjectChangeError,
     anchor::{AnchorError, AnchoringError},
     backup::BackupError,
+    dedup::DedupError,
     enrol::EnrolError,
     expire::ExpireError,
     export::ExportError,
@@ -90,6 +91,12 @@ pub(crate) enum Failure {
     /// The operating system would show this process's memory to others.
     #[error("the process cannot be kept private: {0}")]
     Memory(std::io::Error),
+    /// Nothing more was compared.
+    #[error(transparent)]
+    Dedup(#[from] DedupError),
+    /// Something is wrong with the folder or the machine.
+    #[error("{0} findings are wrong")]
+    Unwell(usize),
     /// The token file.
     #[error(transparent)]
     Token(#[from] TokenError),
@@ -179,6 +186,8 @@ impl Failure {
             | Self::Change(_)
             | Self::Expire(_)
             | Self::Export(_)
+            | Self::Dedup(_)
+            | Self::Unwell(_)
             | Self::Memory(_)
             | Self::Store(_) => 5,
         }

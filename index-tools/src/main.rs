@@ -8,6 +8,12 @@ mod progress;
 
 mod rows;
 
+mod parquet;
+
+mod records;
+
+mod enrolling;
+
 mod commands;
 
 mod cli;

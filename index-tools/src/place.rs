@@ -79,7 +79,8 @@ impl Place {
     fn open_with(&self, index: Index, anchor: Option<PathBuf>) -> Result<Gallery, Failure> {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let root = self.root_key()?;
-        let setup = Setup { root, threads, index, anchor, ledger: self.erasure_ledger.clone() };
+        let ledger = self.erasure_ledger.clone();
+        let setup = Setup { threads, index, anchor, ledger, ..Setup::new(root, threads) };
         Ok(Gallery::open(self.folder(), setup, Ambient::system())?)
     }
 }

@@ -58,6 +58,12 @@ impl Shown {
         }
     }
 
+    /// Says something else meanwhile.
+    #[expect(clippy::print_stderr, reason = "printing is what it is for")]
+    pub(crate) fn beside(&self, words: &str) {
+        self.bar.suspend(|| eprintln!("{words}"));
+    }
+
     /// Ends, with the result as a line of JSON, or in words.
     pub(crate) fn end(self, result: &serde_json::Value, words: &str) {
         self.bar.finish_and_clear();

@@ -2,7 +2,7 @@
 
 use crate::error::Failure;
 use gallery::law::{Category, OwnReference};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     fs::File,
     io::{BufRead, BufReader},
@@ -23,20 +23,30 @@ pub(crate) struct Row {
     pub(crate) category: Category,
 }
 
-/// A row with its line in the file; or what is wrong with the line.
-pub(crate) type Line = (u64, Result<Row, String>);
+/// Rows with their lines in the file; or what is wrong with a line.
+pub(crate) type Rows<T> = Box<dyn Iterator<Item = (u64, Result<T, String>)> + Send>;
 
 /// Longest line of JSON.
-const LINE_LIMIT_BYTES: u64 = 64 << 10;
+const LINE_LIMIT_BYTES: u64 = 256 << 10;
 
-/// The lines of a file, one by one. `.jsonl` and `.ndjson` are JSON Lines; all else is CSV.
-pub(crate) fn read(path: &Path) -> Result<Box<dyn Iterator<Item = Line>>, Failure> {
-    let file = File::open(path).map_err(|error| Failure::file(path, error))?;
-    let json = path.extension().is_some_and(|ending| ending == "jsonl" || ending == "ndjson");
-    if json { Ok(Box::new(json_lines(BufReader::new(file)))) } else { csv_lines(path, file) }
+/// The rows of a list, one by one.
+pub(crate) fn read(path: &Path) -> Result<Rows<Row>, Failure> {
+    lines(path, &["category", "encounter", "subject", "watchlist"])
 }
 
-fn json_lines(mut file: BufReader<File>) -> impl Iterator<Item = Line> {
+/// The lines of a file, one by one. `.jsonl` and `.ndjson` are JSON Lines; all else is CSV with these columns, in any order.
+pub(crate) fn lines<T: DeserializeOwned + 'static>(
+    path: &Path,
+    columns: &[&str],
+) -> Result<Rows<T>, Failure> {
+    let file = File::open(path).map_err(|error| Failure::file(path, error))?;
+    let json = path.extension().is_some_and(|ending| ending == "jsonl" || ending == "ndjson");
+    if json { Ok(Box::new(json_lines(BufReader::new(file)))) } else { csv_lines(path, file, columns) }
+}
+
+fn json_lines<T: DeserializeOwned>(
+    mut file: BufReader<File>,
+) -> impl Iterator<Item = (u64, Result<T, String>)> + Send {
     let (mut number, mut ended) = (0, false);
     std::iter::from_fn(move || {
         let mut line = Vec::new();
@@ -59,15 +69,19 @@ fn json_lines(mut file: BufReader<File>) -> impl Iterator<Item = Line> {
     })
 }
 
-fn csv_lines(path: &Path, file: File) -> Result<Box<dyn Iterator<Item = Line>>, Failure> {
+fn csv_lines<T: DeserializeOwned + 'static>(
+    path: &Path,
+    file: File,
+    columns: &[&str],
+) -> Result<Rows<T>, Failure> {
     let mut reader = csv::ReaderBuilder::new().from_reader(file);
     let headers =
         reader.headers().map_err(|error| Failure::Argument(format!("{}: {error}", path.display())))?;
     let mut names: Vec<&str> = headers.iter().collect();
     names.sort_unstable();
-    if names != ["category", "encounter", "subject", "watchlist"] {
-        let wanted = "subject,encounter,watchlist,category";
-        return Err(Failure::Argument(format!("{}: the first line must be {wanted}", path.display())));
+    if names != columns {
+        let wanted = columns.join(",");
+        return Err(Failure::Argument(format!("{}: the first line must name {wanted}", path.display())));
     }
     let headers = headers.clone();
     let mut record = csv::StringRecord::new();

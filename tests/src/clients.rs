@@ -100,6 +100,12 @@ impl Clients {
         self.known.lock().unwrap().clone()
     }
 
+    /// The same knowledge, to go on from.
+    #[must_use]
+    pub fn continued(&self) -> Self {
+        Self { known: Mutex::new(self.known()), next: AtomicU64::new(self.count()) }
+    }
+
     /// How many faces there are: the next one's number less one.
     pub fn count(&self) -> u64 {
         self.next.load(Ordering::Relaxed)
@@ -195,10 +201,10 @@ fn try_end(clerk: &Actor<'_>, number: u64, id: &str) -> Result<Answer, ureq::Err
     }
 }
 
-/// Builds generations, and goes back from them, until the server is gone or it is to stop.
+/// Builds generations, goes back from them, and makes backups, where the server has a place for them, until the server is gone or it is to stop.
 pub fn rebuild_until(server: &Server, site: &Site, stop: &AtomicBool) {
     let clerk = server.actor(&site.clerk);
-    for path in ["/v1/generations", "/v1/generations/former/activation"].into_iter().cycle() {
+    for path in ["/v1/generations", "/v1/backups", "/v1/generations/former/activation"].into_iter().cycle() {
         if stop.load(Ordering::Relaxed) {
             return;
         }

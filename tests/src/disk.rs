@@ -66,6 +66,11 @@ pub struct Image {
 }
 
 impl Image {
+    /// The files, by their paths.
+    pub fn files(&self) -> &BTreeMap<String, Vec<u8>> {
+        &self.files
+    }
+
     /// The files that are not alike in both.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let names: std::collections::BTreeSet<_> = self.files.keys().chain(other.files.keys()).collect();

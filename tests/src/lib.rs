@@ -17,6 +17,7 @@ use std::{
 
 pub mod clients;
 pub mod disk;
+pub mod in_process;
 pub mod trace;
 
 pub mod power;
@@ -73,14 +74,19 @@ pub fn index(folder: &Path, arguments: &[&str]) -> String {
 /// A data folder in a place of its own, so that what stands beside it goes with it.
 pub struct Home {
     path: PathBuf,
-    _place: tempfile::TempDir,
+    _place: Option<tempfile::TempDir>,
 }
 
 impl Home {
     /// Not made yet.
     pub fn new() -> Self {
         let place = tempfile::tempdir().unwrap();
-        Self { path: place.path().join("data"), _place: place }
+        Self { path: place.path().join("data"), _place: Some(place) }
+    }
+
+    /// In a place that another looks after.
+    pub fn in_place(place: &Path) -> Self {
+        Self { path: place.join("data"), _place: None }
     }
 
     /// The data folder.
@@ -112,7 +118,11 @@ pub struct Site {
 impl Site {
     /// Makes the folder with the tools, as an administrator would.
     pub fn found() -> Self {
-        let folder = Home::new();
+        Self::found_in(Home::new())
+    }
+
+    /// The same in this folder.
+    pub fn found_in(folder: Home) -> Self {
         let path = folder.path();
         index(path, &["init", "--model", "test", "--dimension", &DIMENSION.to_string()]);
         let list = index(path, &list_arguments("UTO", "first"));
@@ -154,7 +164,8 @@ pub struct Server {
 impl Server {
     /// Starts one and waits until it listens.
     pub fn start(folder: &Path, environment: &[(&str, &str)]) -> Self {
-        Self::start_under(&[], folder, environment).unwrap_or_else(|line| panic!("no server: {line:?}"))
+        Self::start_under(&[], folder, environment, Stdio::inherit())
+            .unwrap_or_else(|line| panic!("no server: {line:?}"))
     }
 
     /// The same, as the child of another command; what it printed instead of its address is the error.
@@ -162,6 +173,7 @@ impl Server {
         under: &[String],
         folder: &Path,
         environment: &[(&str, &str)],
+        errors: Stdio,
     ) -> Result<Self, String> {
         let limen = binary("limen");
         let mut words = under.iter().map(std::ffi::OsString::from).chain([limen.into_os_string()]);
@@ -171,7 +183,8 @@ impl Server {
             .envs(environment.iter().copied())
             .env("RUST_LOG", "warn")
             .env("LIMEN_ROOT_KEY", ROOT_KEY)
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            .stderr(errors);
         let mut child = command.spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -231,6 +244,12 @@ pub fn skipped(what: &str, why: &str) {
 /// Says something past the test runner's capture.
 pub fn told(what: &str) {
     std::io::stderr().write_all(format!("{what}\n").as_bytes()).unwrap();
+}
+
+/// A temporary folder that needs no disk, if the machine has one.
+pub fn in_memory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
 /// Is this command there?

@@ -72,7 +72,7 @@ fn twenty_older_copies_of_a_folder_are_refused_and_the_newest_is_served() {
         told.contains("the anchor that is replaced knew") && told.contains("the audit log had"),
         "{told}"
     );
-    let told = index(&older, &["inspect", "--check", "--anchor", anchor]);
+    let told = index(&older, &["verify-store", "--anchor", anchor]);
     assert!(told.contains("subjects      2, 0 retired"), "{told}");
     refused(&newest, anchor);
     drop(Server::start(&older, &[("LIMEN_SERVE_ANCHOR", anchor)]));

@@ -34,7 +34,7 @@ fn a_restored_folder_names_what_is_lost_and_keeps_the_erased_erased() {
     let told = index(folder, &[restore.as_slice(), &["--replace"]].concat());
     assert!(told.contains("lost: events 5 to 6 of the record"), "{told}");
     assert!(
-        index(folder, &anchored(anchor, &["inspect", "--check"]))
+        index(folder, &anchored(anchor, &["verify-store"]))
             .contains("subjects      1, 0 retired and 1 erased")
     );
     // The folder is lost whole; the copy of the keys still has the erased one's.

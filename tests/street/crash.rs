@@ -1,4 +1,4 @@
-//! `kill -9` at random moments: nothing acknowledged is lost, nothing retired comes back, and the log and
+//! `kill -9` at random moments, while people are enrolled, retired and erased, generations built and backups made: nothing acknowledged is lost, nothing retired comes back, and the log and
 //! the record agree.
 
 use gallery::{
@@ -29,11 +29,18 @@ fn fifty_kills_lose_nothing_acknowledged_and_revive_nobody_retired_or_erased() {
     let anchor = away.path().join("anchor");
     let anchor = anchor.to_str().unwrap();
     index(site.folder.path(), &["anchor", "--anchor", anchor]);
+    let (backups, keys) = (away.path().join("backups"), away.path().join("keys"));
+    [&backups, &keys].into_iter().for_each(|folder| std::fs::create_dir(folder).unwrap());
     let mut chance = ChaCha8Rng::seed_from_u64(9);
     let clients = Clients::default();
     let mut begun = 1;
     for kill in 0..=kills {
-        let mut server = Server::start(site.folder.path(), &[("LIMEN_SERVE_ANCHOR", anchor)]);
+        let environment = [
+            ("LIMEN_SERVE_ANCHOR", anchor),
+            ("LIMEN_SERVE_BACKUP_FOLDER", backups.to_str().unwrap()),
+            ("LIMEN_SERVE_BACKUP_KEYS_FOLDER", keys.to_str().unwrap()),
+        ];
+        let mut server = Server::start(site.folder.path(), &environment);
         let now = clients.count() + 1;
         check(&server, &site, &clients.known(), begun..now);
         check(&server, &site, &clients.known(), (0..20).map(|_| 1 + chance.next_u64() % now));
@@ -65,6 +72,17 @@ fn fifty_kills_lose_nothing_acknowledged_and_revive_nobody_retired_or_erased() {
         "too little was done between the kills: {done:?}"
     );
     record_and_log_agree(&site, Path::new(anchor), &known);
+    backups_can_be_restored(&away.path().join("restored"), &backups, &keys);
+}
+
+/// Those of jobs that are done; a job that was interrupted is done by the next server.
+fn backups_can_be_restored(folder: &Path, backups: &Path, keys: &Path) {
+    let names = std::fs::read_dir(backups).unwrap().map(|entry| entry.unwrap().file_name());
+    let whole = names.filter(|name| backups.join(name).join("backup.json").is_file()).max();
+    let name = whole.expect("no backup was made between the kills");
+    let (from, keys) = (backups.join(&name), keys.join(&name));
+    index(folder, &["restore", "--from", from.to_str().unwrap(), "--keys", keys.to_str().unwrap()]);
+    assert!(index(folder, &["verify-store"]).contains("check  "));
 }
 
 /// Whom the clients know to be enrolled, and retired or erased since.

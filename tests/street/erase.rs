@@ -37,7 +37,7 @@ fn a_contested_subject_is_not_searched_and_an_erased_one_is_gone() {
     let told = index(folder, &["erase", "--nation", "UTO", "--reference", "two"]);
     assert!(told.starts_with(&two) && told.contains("\terased\t"), "{told}");
     assert_eq!(index_output(folder, &["erase", "--nation", "UTO", "--subject", &one]).status.code(), Some(2));
-    let told = index(folder, &["inspect", "--check"]);
+    let told = index(folder, &["verify-store"]);
     assert!(told.contains("subjects      0, 0 retired and 2 erased"), "{told}");
     let server = site.serve();
     assert_eq!(server.actor(&site.guard).look_up(&site.list, 2).expect(200)["decision"], "no_hit");

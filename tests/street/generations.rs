@@ -72,5 +72,5 @@ fn a_generation_is_built_while_served_and_a_restart_opens_it() {
     index(folder, &["activate", "--nation", "UTO", &built["generation"].to_string()]);
     assert_eq!(chosen(), built["generation"].as_u64().unwrap());
     assert_eq!(index_output(folder, &["activate", "--nation", "UTO", "99"]).status.code(), Some(2));
-    index(folder, &["inspect", "--check"]);
+    index(folder, &["verify-store"]);
 }

@@ -4,10 +4,14 @@
 mod anchor;
 mod backup;
 mod bad_input;
+mod bit_rot;
+mod care;
 mod crash;
+mod disk_full;
 mod enrol;
 mod erase;
 mod generations;
+mod io_faults;
 mod lookup;
 mod overload;
 mod power;

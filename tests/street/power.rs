@@ -1,17 +1,6 @@
 //! The power fails: what a real server wrote and synced is recorded, and images of the disk are made as it may be after any
 //! of its system calls. Each must open, and hold everything that was acknowledged before.
 
-use gallery::{
-    Gallery, Setup,
-    ambient::Ambient,
-    authority::{Caller, Ground},
-    keys::root::RootKey,
-    law::{LegalBasis, Purpose},
-    lookup::{self, LookupRequest, Preparation},
-    subject::RawFeatures,
-    token::{FILE_NAME, Tokens},
-};
-use matcher::template::ModelId;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -20,6 +9,7 @@ use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
+    process::Stdio,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -30,6 +20,7 @@ use std::{
 use tests::{
     clients::{Clients, Fate, Person, rebuild_until},
     disk::{Disk, Image},
+    in_process::Opened,
     power::Place,
     trace::{Trace, recorder},
     *,
@@ -61,16 +52,14 @@ fn no_power_loss_loses_what_was_acknowledged() {
     let mut wanted = BTreeMap::<usize, usize>::new();
     (0..images).for_each(|_| *wanted.entry(chance.next_u64() as usize % moments).or_default() += 1);
     let (sender, receiver) = sync_channel::<(f64, Image, String)>(8);
-    let (receiver, list) = (Arc::new(Mutex::new(receiver)), site.list.as_str());
-    let tokens = Tokens::load(&site.folder.path().join(FILE_NAME)).unwrap();
-    let guard = tokens.caller(&site.guard).unwrap();
+    let receiver = Arc::new(Mutex::new(receiver));
     let tried = Mutex::new(Tried::default());
     std::thread::scope(|scope| {
         for receiver in [Arc::clone(&receiver), receiver] {
-            let (known, guard, tried) = (&known, &guard, &tried);
+            let (known, site, tried) = (&known, &site, &tried);
             scope.spawn(move || {
                 while let Ok((at, image, name)) = { receiver.lock().unwrap().recv() } {
-                    try_image(&image, at, &name, known, (list, guard), tried);
+                    try_image(&image, at, &name, known, site, tried);
                 }
             });
         }
@@ -107,7 +96,8 @@ struct Tried {
 fn record(site: &Site, anchor: &Path, clients: &Clients, away: &Path, run: usize) -> Trace {
     let file = away.join(format!("trace {run}"));
     let environment = [("LIMEN_SERVE_ANCHOR", anchor.to_str().unwrap())];
-    let server = Server::start_under(&recorder(&file), site.folder.path(), &environment).unwrap();
+    let server = Server::start_under(&recorder(&file), site.folder.path(), &environment, Stdio::inherit());
+    let server = server.unwrap();
     let before = clients.count() + 1;
     clients.repeat_unanswered(&server.actor(&site.clerk), &site.list, before);
     let (stop, id) = (AtomicBool::new(false), server.process());
@@ -134,19 +124,22 @@ fn try_image(
     at: f64,
     name: &str,
     known: &BTreeMap<u64, Person>,
-    asking: (&str, &Caller),
+    site: &Site,
     tried: &Mutex<Tried>,
 ) {
-    let memory = Path::new("/dev/shm");
-    let place = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let place = in_memory();
     image.write(place.path());
-    let folder = place.path().join("data");
-    let root = RootKey::find(&folder, Some(ROOT_KEY), None).unwrap();
-    let setup = Setup { anchor: Some(place.path().join("anchor")), ..Setup::new(root, 1) };
-    let gallery = Gallery::open(&folder, setup, Ambient::system());
-    let gallery = gallery.unwrap_or_else(|error| panic!("{name} does not open: {error}"));
+    let opened = Opened::at(place.path(), site);
+    let opened = opened.unwrap_or_else(|error| panic!("{name} does not open: {error:?}"));
+    let gallery = &opened.gallery;
     gallery.check().unwrap_or_else(|error| panic!("{name} is not whole: {error}"));
-    let found = look_all_up(&gallery, asking, known);
+    let mut found = BTreeSet::new();
+    for (number, answer) in opened.look_up(&site.list, known.keys()) {
+        let answer = answer.unwrap();
+        assert_eq!(answer.certificate.compared, answer.certificate.expected);
+        let mut subjects = answer.candidates.iter().map(|candidate| candidate.subject.to_string());
+        found.extend(subjects.any(|id| known[&number].id == Some(id)).then_some(number));
+    }
     let (mut there, mut gone) = (0, 0);
     for (number, person) in known {
         match (person.fate(at), found.contains(number)) {
@@ -168,35 +161,4 @@ fn try_image(
     assert!((kept..=kept + status.erased).contains(&status.encounters), "{name}: half a subject: {status:?}");
     let mut tried = tried.lock().unwrap();
     *tried = Tried { images: tried.images + 1, looked_up: tried.looked_up + there, gone: tried.gone + gone };
-}
-
-/// Whose face is found.
-fn look_all_up(
-    gallery: &Gallery,
-    (list, guard): (&str, &Caller),
-    known: &BTreeMap<u64, Person>,
-) -> BTreeSet<u64> {
-    let prepare = |number: &u64| {
-        let ground = Ground {
-            purpose: Purpose::BorderControl,
-            legal_basis: LegalBasis::SisBorder,
-            case_reference: "case 1".parse().unwrap(),
-        };
-        let probe = RawFeatures { model: ModelId::new("test").unwrap(), features: face(*number) };
-        let watchlists = vec![list.parse().unwrap()];
-        let request = LookupRequest { watchlists, ground, probe, limit: 10, threshold: None };
-        match lookup::prepare(gallery, guard, request, None).unwrap() {
-            Preparation::Search(prepared) => prepared,
-            Preparation::Answered(..) => unreachable!("it has no key"),
-        }
-    };
-    let searched = lookup::search_batch(gallery, known.keys().map(prepare).collect());
-    let answers = known.iter().zip(searched);
-    let hit = |((number, person), searched): ((&u64, &Person), _)| {
-        let (answer, _) = lookup::conclude(gallery, searched).unwrap();
-        assert_eq!(answer.certificate.compared, answer.certificate.expected);
-        let subjects = answer.candidates.iter().map(|candidate| candidate.subject.to_string());
-        subjects.into_iter().any(|id| person.id == Some(id)).then_some(*number)
-    };
-    answers.filter_map(hit).collect()
 }

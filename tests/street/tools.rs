@@ -3,7 +3,7 @@
 use std::{fmt::Write, fs, path::Path};
 use tests::*;
 
-fn npy(path: &Path, rows: &[Vec<f32>]) {
+pub(super) fn npy(path: &Path, rows: &[Vec<f32>]) {
     let shape = format!("({}, {})", rows.len(), rows.first().map_or(DIMENSION, Vec::len));
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}");
     header.push_str(&" ".repeat(117 - header.len()));
@@ -22,7 +22,7 @@ fn csv(path: &Path, count: usize) {
 }
 
 /// Arguments that enrol `m.npy` and `rows.csv` of a folder.
-fn enrol<'a>(features: &'a str, rows: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub(super) fn enrol<'a>(features: &'a str, rows: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["enrol", "--nation", "UTO", "--features", features, "--rows", rows], more].concat()
 }
 
@@ -37,8 +37,7 @@ fn a_bulk_enrolment_is_found_resumed_and_exported() {
     csv(Path::new(rows), 2500);
     assert_eq!(index(path, &enrol(features, rows, &[])), "2500 enrolled, 0 on record already, 0 refused");
     assert_eq!(index(path, &enrol(features, rows, &[])), "0 enrolled, 2500 on record already, 0 refused");
-    let report: serde_json::Value =
-        serde_json::from_str(&index(path, &["inspect", "--check", "--json"])).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&index(path, &["verify-store", "--json"])).unwrap();
     assert_eq!((&report["subjects"], &report["active_references"][&site.list]), (&2500.into(), &2500.into()));
     let (out, out_rows) = (path.join("out.npy"), path.join("out.csv"));
     let export = [
@@ -124,7 +123,7 @@ fn a_truncated_matrix_or_another_form_is_refused_before_anything_is_enrolled() {
     assert_eq!(run(), (Some(2), "error: the matrix has 10 rows, the list has 9\n".to_owned()));
     npy(&features, &vec![vec![1.0; DIMENSION + 1]; 9]);
     assert_eq!(run().0, Some(4), "another dimension than the model's");
-    assert!(index(path, &["inspect", "--check"]).contains("subjects      0"));
+    assert!(index(path, &["verify-store"]).contains("subjects      0"));
 }
 
 #[test]
@@ -142,11 +141,10 @@ fn a_bulk_enrolment_that_is_killed_is_resumed() {
         std::thread::sleep(std::time::Duration::from_millis(pause_ms));
         child.kill().unwrap();
         child.wait().unwrap();
-        index(path, &["inspect", "--check"]);
+        index(path, &["verify-store"]);
     }
     index(path, &arguments);
-    let report: serde_json::Value =
-        serde_json::from_str(&index(path, &["inspect", "--check", "--json"])).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&index(path, &["verify-store", "--json"])).unwrap();
     assert_eq!((&report["subjects"], &report["encounters"]), (&20_000.into(), &20_000.into()));
 }
 
@@ -159,4 +157,63 @@ fn a_folder_is_made_once() {
     let missing = index_output(elsewhere.path(), &["inspect"]);
     assert_eq!(missing.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("limen-index init"));
+}
+
+#[test]
+fn a_watchlist_goes_from_place_to_place_in_one_file() {
+    let (site, other) = (Site::found(), Site::found());
+    let (from, to) = (site.folder.path(), other.folder.path());
+    let (features, rows) = (from.join("m.npy"), from.join("rows.csv"));
+    let faces: Vec<Vec<f32>> = (0..4200).map(face).collect();
+    npy(&features, &faces);
+    csv(&rows, 4200);
+    index(from, &enrol(features.to_str().unwrap(), rows.to_str().unwrap(), &[]));
+    let parquet = from.join("all.parquet");
+    let out = ["export", "--nation", "UTO", "--watchlist", "first", "--parquet", parquet.to_str().unwrap()];
+    assert_eq!(index(from, &out), "4200 references");
+    assert_eq!(index_output(from, &out).status.code(), Some(2), "nothing is overwritten");
+    let import = |file: &Path, more: &[&str]| {
+        let output =
+            index_output(to, &[&["import", "--nation", "UTO", file.to_str().unwrap()], more].concat());
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap().trim().to_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    assert_eq!(import(&parquet, &[]).1, "4200 enrolled, 0 on record already, 0 refused");
+    let told = import(&parquet, &["--json"]).1;
+    assert_eq!(told.lines().last(), Some(r#"{"already":4200,"enrolled":0,"refused":0}"#), "it is repeated");
+    let (matrix, list) = (to.join("back.npy"), to.join("back.csv"));
+    let back = ["--features", matrix.to_str().unwrap(), "--rows", list.to_str().unwrap()];
+    index(to, &[["export", "--nation", "UTO", "--watchlist", "first"].as_slice(), &back].concat());
+    let exported: Vec<Vec<f32>> = gallery::npy::Matrix::open(&matrix).unwrap().map(Result::unwrap).collect();
+    assert_eq!(exported, faces, "as they came");
+    assert_eq!(fs::read_to_string(list).unwrap(), fs::read_to_string(rows).unwrap());
+
+    let (lines, table) = (to.join("more.jsonl"), to.join("more.csv"));
+    let row = |name: &str, features: serde_json::Value| serde_json::json!({ "subject": name, "encounter": "1", "watchlist": "first", "category": "wanted", "features": features });
+    let numbers = row("q1", face(5000).into());
+    let text = row("q2", encode(&face(5001)).into());
+    fs::write(&lines, format!("{numbers}\n{text}\n")).unwrap();
+    assert_eq!(import(&lines, &[]).1, "2 enrolled, 0 on record already, 0 refused");
+    let head = "features,subject,encounter,watchlist,category\n";
+    let good = format!("{},q3,1,first,wanted\n", encode(&face(5002)));
+    fs::write(&table, format!("{head}{good}AAA=,q4,1,first,wanted\n")).unwrap();
+    let refused = import(&table, &[]);
+    assert_eq!(refused.0, Some(4));
+    assert!(
+        refused.2.contains("row 3: features: 2 bytes are no numbers of f32; nothing was enrolled"),
+        "{}",
+        refused.2
+    );
+    let skipped = import(&table, &["--on-error", "skip"]);
+    assert_eq!(skipped.1, "1 enrolled, 0 on record already, 1 refused");
+    fs::write(&table, "subject,encounter\n").unwrap();
+    assert_eq!(import(&table, &[]).0, Some(2), "other columns");
+    let whole = fs::read(&parquet).unwrap();
+    for length in [0, 4, whole.len() / 2, whole.len() - 1] {
+        fs::write(&parquet, &whole[..length]).unwrap();
+        assert_eq!(import(&parquet, &[]).0, Some(2), "cut to {length} bytes");
+    }
+    let server = other.serve();
+    let answer = server.actor(&other.guard).look_up(&other.list, 5001).expect(200);
+    assert_eq!(answer["decision"], "hit");
 }

@@ -35,7 +35,7 @@ pub(crate) struct JobBegun {
 pub(crate) struct JobResponse {
     #[schema(value_type = String)]
     id: JobId,
-    /// What is to be done: `rebuild`.
+    /// What is to be done: `rebuild` or `backup`.
     #[schema(value_type = String)]
     kind: job::Kind,
     /// `running`, `done`, `failed` or `cancelled`.

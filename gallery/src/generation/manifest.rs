@@ -31,6 +31,9 @@ pub enum GenerationError {
     /// There is none of this number, or its build was not finished.
     #[error("there is no generation {0}")]
     Missing(u64),
+    /// It cannot be read which was chosen.
+    #[error("which generation was chosen cannot be read: {0}")]
+    Unknown(io::Error),
     /// A file cannot be read or written.
     #[error("generation {id}: {error}")]
     Io {
@@ -203,24 +206,30 @@ pub(crate) fn damaged(id: GenerationId, what: &str) -> GenerationError {
 }
 
 /// The generation that a start opens, if one was chosen.
-pub(crate) fn current(data: &Path) -> Option<GenerationId> {
-    chosen(data)[0]
+pub(crate) fn current(data: &Path) -> io::Result<Option<GenerationId>> {
+    Ok(chosen(data)?[0])
 }
 
 /// The one that was searched before it.
-pub(crate) fn former(data: &Path) -> Option<GenerationId> {
-    chosen(data)[1]
+pub(crate) fn former(data: &Path) -> io::Result<Option<GenerationId>> {
+    Ok(chosen(data)?[1])
 }
 
-fn chosen(data: &Path) -> [Option<GenerationId>; 2] {
-    let text = fs::read_to_string(folder(data).join(CURRENT)).unwrap_or_default();
+fn chosen(data: &Path) -> io::Result<[Option<GenerationId>; 2]> {
+    let bytes = match fs::read(folder(data).join(CURRENT)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok([None, None]),
+        bytes => bytes?,
+    };
+    // One that is damaged chooses none.
+    let text = String::from_utf8(bytes).unwrap_or_default();
     let mut ids = text.lines().map(|line| line.parse().ok().map(GenerationId));
-    [ids.next().flatten(), ids.next().flatten()]
+    Ok([ids.next().flatten(), ids.next().flatten()])
 }
 
 /// Chooses the generation that the next start opens.
 pub(crate) fn choose(data: &Path, id: GenerationId) -> io::Result<()> {
-    let former = current(data).filter(|former| *former != id).or_else(|| self::former(data));
+    let [current, former] = chosen(data)?;
+    let former = current.filter(|current| *current != id).or(former);
     let former = former.map_or(String::new(), |former| format!("{}\n", former.0));
     publish(&folder(data).join(CURRENT), format!("{}\n{former}", id.0).as_bytes())
 }

@@ -37,7 +37,7 @@ impl Table {
     }
 
     /// The key of the first; a table that is kept is never empty.
-    pub(super) fn first_key(&self) -> EncounterKey {
+    pub(crate) fn first_key(&self) -> EncounterKey {
         self.keys[0]
     }
 
@@ -186,7 +186,7 @@ impl Piece {
     }
 
     /// The key of the first reference; a piece in a snapshot is never empty.
-    pub(super) fn first_key(&self) -> EncounterKey {
+    pub(crate) fn first_key(&self) -> EncounterKey {
         self.keys[0]
     }
 

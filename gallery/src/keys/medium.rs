@@ -8,7 +8,8 @@ pub(crate) trait Medium: Send + Sync + 'static {
     fn read_at(&self, offset: u64, into: &mut [u8]) -> io::Result<()>;
     /// Writes all of the bytes at this offset.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
-    /// Makes what was written durable.
+    /// Makes what was written durable. Whatever the reason why it cannot: nobody knows then what is on the disk, so it is no error
+    /// after which one may go on.
     fn sync(&self) -> io::Result<()>;
     /// How long it is.
     fn length(&self) -> io::Result<u64>;
@@ -24,7 +25,7 @@ impl Medium for File {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.sync_data()
+        self.sync_data().map_err(|error| io::Error::other(format!("a sync failed: {error}")))
     }
 
     fn length(&self) -> io::Result<u64> {

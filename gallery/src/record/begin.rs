@@ -35,7 +35,13 @@ pub(crate) fn searched(
 ) -> Result<(Snapshot, Option<GenerationError>), RecoverError> {
     let erased = erased_since(connection, ledger)?;
     let mut unused = None;
-    let chosen = manifest::current(yard.data).filter(|_| site.index != Index::Unsearched);
+    let chosen = match manifest::current(yard.data) {
+        Ok(chosen) => chosen.filter(|_| site.index != Index::Unsearched),
+        Err(error) => {
+            unused = Some(GenerationError::Unknown(error));
+            None
+        }
+    };
     if let Some(id) = chosen {
         let opened = files::open(yard, id).map_err(CatchUpError::from);
         let store = Reading::new(connection, keys);

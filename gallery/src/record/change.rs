@@ -1,6 +1,10 @@
 //! Changes of the record, each inside the writer's transaction.
 
-use super::{StoreError, codec, read};
+use super::{
+    StoreError,
+    codec::{self, ENCOUNTER_IS_WHOLE, SUBJECT_IS_WHOLE},
+    read,
+};
 use crate::{
     ambient::Ambient,
     authority::{Permit, Verb},
@@ -107,10 +111,11 @@ impl Change<'_> {
 
     /// A subject of this owner that is not to be erased.
     pub(crate) fn find_subject(&self, owner: &Nation, id: SubjectId) -> Result<Option<Found>, StoreError> {
-        let sql = "SELECT key, reference, retired_at, restricted_at, checksum = row_sum(id, owner, reference, \
-                   enrolled_at, retired_at, restricted_at, erase_at, erased_at, changed) FROM subject \
-                   WHERE id = ?1 AND owner = ?2 AND erase_at IS NULL";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let sql = format!(
+            "SELECT s.key, s.reference, s.retired_at, s.restricted_at, {SUBJECT_IS_WHOLE} FROM subject s \
+             WHERE s.id = ?1 AND s.owner = ?2 AND s.erase_at IS NULL"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![id.bytes(), owner.as_str()])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let reference = codec::parse(&row.get::<_, String>(1)?, "a subject's reference")?;
@@ -225,11 +230,14 @@ impl Change<'_> {
         subject: SubjectRow,
         reference: &OwnReference,
     ) -> Result<Option<(EncounterId, RawFeatures)>, StoreError> {
-        let sql = "SELECT m.name, c.template, c.id FROM encounter c JOIN model m ON m.key = c.model \
-                   WHERE c.subject = ?1 AND c.reference = ?2";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let sql = format!(
+            "SELECT m.name, c.template, c.id, {ENCOUNTER_IS_WHOLE} FROM encounter c JOIN model m ON m.key = c.model \
+             WHERE c.subject = ?1 AND c.reference = ?2"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![subject.0, reference.as_str()])?;
         let Some(row) = rows.next()? else { return Ok(None) };
+        codec::whole(row, 3, "an encounter")?;
         let id = EncounterId::from_bytes(codec::id(row, 2, "an encounter's id")?);
         let model: String = row.get(0)?;
         let features = codec::template(row, 1, id, &model, &self.template_key(subject)?)?;

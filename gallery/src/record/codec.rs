@@ -70,7 +70,17 @@ pub(super) fn define_row_sum(connection: &Connection) -> rusqlite::Result<()> {
     })
 }
 
-/// Is the value in this column, that of a comparison with `row_sum`, true?
+/// Does a row of `subject s` carry its checksum?
+pub(super) const SUBJECT_IS_WHOLE: &str = "s.checksum = row_sum(s.id, s.owner, s.reference, s.enrolled_at, s.retired_at, \
+    s.restricted_at, s.erase_at, s.erased_at, s.changed)";
+/// Does a row of `entry e`?
+pub(super) const ENTRY_IS_WHOLE: &str = "e.checksum = row_sum(e.subject, e.watchlist, e.category, e.listed_at, \
+    e.retain_until, e.review_by, e.state)";
+/// Does a row of `encounter c`?
+pub(super) const ENCOUNTER_IS_WHOLE: &str = "c.checksum = row_sum(c.id, c.subject, c.reference, c.model, c.captured_at, \
+    c.enrolled_at)";
+
+/// Is the value in this column, that of one of these comparisons, true?
 pub(super) fn whole(row: &Row<'_>, column: usize, what: &str) -> Result<(), StoreError> {
     if row.get(column)? { Ok(()) } else { Err(StoreError::Damaged(format!("{what} fails its checksum"))) }
 }

@@ -139,7 +139,7 @@ impl Committer {
         let (done, refused) = self.commit(jobs)?;
         self.unlogged = done;
         if self.erased {
-            self.empty_the_wal();
+            self.empty_the_wal()?;
         }
         // A refusal may rest on another change of the same transaction ("retired already"): it is told when
         // that change is told.
@@ -276,13 +276,16 @@ impl Committer {
     }
 
     /// Takes what was erased out of the write-ahead log, unless somebody reads: then with the next erasure, or in its
-    /// own time. It is sealed under a key that is destroyed.
-    fn empty_the_wal(&mut self) {
+    /// own time. It is sealed under a key that is destroyed. `Err` when the store is poisoned.
+    fn empty_the_wal(&mut self) -> Result<(), ()> {
         let patience = |time| self.connection.busy_timeout(time);
-        let emptied =
-            patience(Duration::ZERO).is_ok() && super::recover::settle_store(&self.connection).is_ok();
+        let emptied = match patience(Duration::ZERO) {
+            Ok(()) => super::recover::settle_store(&self.connection),
+            Err(error) => Err(error.into()),
+        };
         let _ = patience(super::PATIENCE);
-        self.erased = !emptied;
+        self.erased = emptied.is_err();
+        emptied.or_else(|error| if error.passing() { Ok(()) } else { Err(()) })
     }
 
     /// Clears the outbox of what the log holds; for want of room it is tried again later. `Err` when the store

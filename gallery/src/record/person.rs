@@ -1,6 +1,10 @@
 //! A subject's record as a person reads it, without features.
 
-use super::{StoreError, codec, read::state};
+use super::{
+    StoreError,
+    codec::{self, ENCOUNTER_IS_WHOLE, ENTRY_IS_WHOLE, SUBJECT_IS_WHOLE},
+    read::state,
+};
 use crate::{
     id::{EncounterId, SubjectId, WatchlistId},
     law::Nation,
@@ -15,10 +19,11 @@ pub(crate) fn subject(
     owner: &Nation,
     id: SubjectId,
 ) -> Result<Option<Subject>, StoreError> {
-    let sql = "SELECT key, reference, enrolled_at, retired_at, restricted_at, checksum = row_sum(id, owner, reference, \
-               enrolled_at, retired_at, restricted_at, erase_at, erased_at, changed) FROM subject \
-               WHERE id = ?1 AND owner = ?2 AND erase_at IS NULL";
-    let mut statement = connection.prepare_cached(sql)?;
+    let sql = format!(
+        "SELECT s.key, s.reference, s.enrolled_at, s.retired_at, s.restricted_at, {SUBJECT_IS_WHOLE} FROM subject s \
+         WHERE s.id = ?1 AND s.owner = ?2 AND s.erase_at IS NULL"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![id.bytes(), owner.as_str()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     codec::whole(row, 5, "a subject")?;
@@ -36,10 +41,11 @@ pub(crate) fn subject(
 }
 
 fn entries(connection: &Connection, subject: i64) -> Result<Vec<Entry>, StoreError> {
-    let sql = "SELECT w.id, e.category, e.listed_at, e.retain_until, e.state, e.review_by, e.checksum = row_sum(e.subject, \
-               e.watchlist, e.category, e.listed_at, e.retain_until, e.review_by, e.state) FROM entry e \
-               JOIN watchlist w ON w.key = e.watchlist WHERE e.subject = ?1 ORDER BY e.watchlist";
-    let mut statement = connection.prepare_cached(sql)?;
+    let sql = format!(
+        "SELECT w.id, e.category, e.listed_at, e.retain_until, e.state, e.review_by, {ENTRY_IS_WHOLE} FROM entry e \
+         JOIN watchlist w ON w.key = e.watchlist WHERE e.subject = ?1 ORDER BY e.watchlist"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([subject])?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
@@ -57,10 +63,11 @@ fn entries(connection: &Connection, subject: i64) -> Result<Vec<Entry>, StoreErr
 }
 
 fn encounters(connection: &Connection, subject: i64) -> Result<Vec<Encounter>, StoreError> {
-    let sql = "SELECT c.id, c.reference, m.name, c.captured_at, c.enrolled_at, c.checksum = row_sum(c.id, c.subject, \
-               c.reference, c.model, c.captured_at, c.enrolled_at) FROM encounter c \
-               JOIN model m ON m.key = c.model WHERE c.subject = ?1 ORDER BY c.key";
-    let mut statement = connection.prepare_cached(sql)?;
+    let sql = format!(
+        "SELECT c.id, c.reference, m.name, c.captured_at, c.enrolled_at, {ENCOUNTER_IS_WHOLE} FROM encounter c \
+         JOIN model m ON m.key = c.model WHERE c.subject = ?1 ORDER BY c.key"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([subject])?;
     let mut encounters = Vec::new();
     while let Some(row) = rows.next()? {

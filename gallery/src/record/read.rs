@@ -5,7 +5,10 @@ pub(crate) use super::{
     catalogue::{catalogue, counted, models, recounted},
 };
 
-use super::{Reading, StoreError, codec};
+use super::{
+    Reading, StoreError,
+    codec::{self, ENCOUNTER_IS_WHOLE, ENTRY_IS_WHOLE, SUBJECT_IS_WHOLE},
+};
 use crate::{
     generation::Delta,
     id::{EncounterId, EncounterKey, GenerationId, SubjectId, WatchlistId},
@@ -43,6 +46,15 @@ pub(crate) fn searchable(connection: &Connection) -> Result<u64, StoreError> {
         "SELECT count(*) FROM encounter c JOIN subject s ON s.key = c.subject WHERE s.retired_at IS NULL";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
+    rows.next()?.map_or(Ok(0), |row| codec::count(row, 0, "a count"))
+}
+
+/// How many of them come up to one.
+pub(crate) fn searchable_up_to(connection: &Connection, last: EncounterKey) -> Result<u64, StoreError> {
+    let sql = "SELECT count(*) FROM encounter c JOIN subject s ON s.key = c.subject \
+               WHERE s.retired_at IS NULL AND c.key <= ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([last.0])?;
     rows.next()?.map_or(Ok(0), |row| codec::count(row, 0, "a count"))
 }
 
@@ -210,9 +222,11 @@ pub(crate) fn references_of(
 
 /// The id of an encounter.
 pub(crate) fn encounter_id(connection: &Connection, key: EncounterKey) -> Result<EncounterId, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT id FROM encounter WHERE key = ?1")?;
+    let sql = format!("SELECT c.id, {ENCOUNTER_IS_WHOLE} FROM encounter c WHERE c.key = ?1");
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([key.0])?;
     let row = rows.next()?.ok_or_else(|| codec::damaged("a candidate's encounter"))?;
+    codec::whole(row, 1, "a candidate's encounter")?;
     Ok(EncounterId::from_bytes(codec::id(row, 0, "an encounter's id")?))
 }
 
@@ -222,10 +236,11 @@ pub(crate) fn entry(
     subject: SubjectId,
     watchlist: WatchlistId,
 ) -> Result<Option<(Category, EntryState)>, StoreError> {
-    let sql = "SELECT e.category, e.state, e.checksum = row_sum(e.subject, e.watchlist, e.category, e.listed_at, \
-               e.retain_until, e.review_by, e.state) FROM entry e JOIN subject s ON s.key = e.subject \
-               JOIN watchlist w ON w.key = e.watchlist WHERE s.id = ?1 AND w.id = ?2";
-    let mut statement = connection.prepare_cached(sql)?;
+    let sql = format!(
+        "SELECT e.category, e.state, {ENTRY_IS_WHOLE} FROM entry e JOIN subject s ON s.key = e.subject \
+         JOIN watchlist w ON w.key = e.watchlist WHERE s.id = ?1 AND w.id = ?2"
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![subject.bytes(), watchlist.bytes()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     codec::whole(row, 2, "an entry")?;
@@ -304,11 +319,14 @@ pub(crate) fn each_of_watchlist<E: From<StoreError>>(
     watchlist: WatchlistId,
     mut visit: impl FnMut(Exported) -> Result<(), E>,
 ) -> Result<(), E> {
-    let sql = "SELECT s.reference, c.reference, e.category, c.template, c.id, s.id, s.owner, m.name, s.key FROM watchlist w \
-               JOIN entry e ON e.watchlist = w.key AND e.state = 0 JOIN subject s ON s.key = e.subject \
-               JOIN model m ON m.key = w.model JOIN encounter c ON c.subject = e.subject AND c.model = w.model WHERE w.id = ?1 ORDER BY c.key";
+    let sql = format!(
+        "SELECT s.reference, c.reference, e.category, c.template, c.id, s.id, s.owner, m.name, s.key, \
+         {SUBJECT_IS_WHOLE} AND {ENTRY_IS_WHOLE} AND {ENCOUNTER_IS_WHOLE} FROM watchlist w \
+         JOIN entry e ON e.watchlist = w.key AND e.state = 0 JOIN subject s ON s.key = e.subject \
+         JOIN model m ON m.key = w.model JOIN encounter c ON c.subject = e.subject AND c.model = w.model WHERE w.id = ?1 ORDER BY c.key"
+    );
     let failed = |error: rusqlite::Error| E::from(error.into());
-    let mut statement = store.prepare(sql).map_err(failed)?;
+    let mut statement = store.prepare(&sql).map_err(failed)?;
     let mut rows = statement.query([watchlist.bytes()]).map_err(failed)?;
     while let Some(row) = rows.next().map_err(failed)? {
         visit(exported(store.keys, row)?)?;
@@ -317,6 +335,7 @@ pub(crate) fn each_of_watchlist<E: From<StoreError>>(
 }
 
 fn exported(keys: &Keys, row: &Row<'_>) -> Result<Exported, StoreError> {
+    codec::whole(row, 9, "an encounter, its subject or its entry")?;
     let encounter: Option<String> = row.get(1)?;
     let id = EncounterId::from_bytes(codec::id(row, 4, "an encounter's id")?);
     let key = codec::template_key(keys, row, (5, 6), row.get(8)?)?;

@@ -3,7 +3,8 @@
 use super::{
     StoreError,
     change::{Change, SubjectRow},
-    codec, read,
+    codec::{self, ENTRY_IS_WHOLE},
+    read,
 };
 use crate::{
     generation::Delta,
@@ -99,13 +100,16 @@ impl Change<'_> {
 
     /// Ends up to `limit` entries whose retention is over: whose, and on which watchlist.
     pub(crate) fn expire_entries(&self, limit: u32) -> Result<Vec<(SubjectId, WatchlistId)>, StoreError> {
-        let sql = "SELECT e.subject, e.watchlist, s.id, w.id FROM entry e JOIN subject s ON s.key = e.subject \
-                   JOIN watchlist w ON w.key = e.watchlist \
-                   WHERE e.state = 0 AND e.retain_until <= ?1 ORDER BY e.retain_until LIMIT ?2";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let sql = format!(
+            "SELECT e.subject, e.watchlist, s.id, w.id, {ENTRY_IS_WHOLE} FROM entry e JOIN subject s ON s.key = e.subject \
+             JOIN watchlist w ON w.key = e.watchlist \
+             WHERE e.state = 0 AND e.retain_until <= ?1 ORDER BY e.retain_until LIMIT ?2"
+        );
+        let mut statement = self.connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![self.now.unix_ms(), limit])?;
         let mut due = Vec::new();
         while let Some(row) = rows.next()? {
+            codec::whole(row, 4, "an entry")?;
             let subject = SubjectId::from_bytes(codec::id(row, 2, "a subject's id")?);
             let watchlist = WatchlistId::from_bytes(codec::id(row, 3, "a watchlist's id")?);
             due.push((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, subject, watchlist));

@@ -2,7 +2,9 @@
 
 use crate::{
     error::Failure,
+    parquet,
     place::{self, For, Place},
+    progress::Show,
 };
 use clap::Args;
 use gallery::{
@@ -19,7 +21,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Export a watchlist's active references as they came: what `enrol` reads. The export is logged.
+/// Export a watchlist's active references as they came: what `enrol` or `import` reads. The export is logged.
 #[derive(Args)]
 pub(crate) struct Export {
     #[command(flatten)]
@@ -30,11 +32,38 @@ pub(crate) struct Export {
     #[arg(long)]
     watchlist: String,
     /// Matrix to write (.npy); must not exist.
-    #[arg(long)]
-    features: PathBuf,
+    #[arg(long, requires = "rows", required_unless_present = "parquet", conflicts_with = "parquet")]
+    features: Option<PathBuf>,
     /// List to write (CSV); must not exist.
+    #[arg(long, requires = "features")]
+    rows: Option<PathBuf>,
+    /// One file with everything, instead of matrix and list (.parquet); must not exist.
     #[arg(long)]
-    rows: PathBuf,
+    parquet: Option<PathBuf>,
+    #[command(flatten)]
+    show: Show,
+}
+
+/// Where an export goes.
+enum Sink {
+    Both { matrix: Box<dyn Matrix>, rows: Box<csv::Writer<File>> },
+    Parquet(Box<parquet::Writer>),
+}
+
+/// A matrix that is being written.
+trait Matrix {
+    fn push(&mut self, features: Vec<f32>) -> io::Result<()>;
+    fn finish(self: Box<Self>) -> io::Result<()>;
+}
+
+impl<W: io::Write> Matrix for npyz::NpyWriter<f32, W> {
+    fn push(&mut self, features: Vec<f32>) -> io::Result<()> {
+        self.extend(features)
+    }
+
+    fn finish(self: Box<Self>) -> io::Result<()> {
+        npyz::NpyWriter::finish(*self)
+    }
 }
 
 impl Export {
@@ -48,16 +77,35 @@ impl Export {
         let profiles = gallery::publish::models(&gallery);
         let profile = profiles.iter().find(|profile| *profile.id() == list.policy.model);
         let dimension = profile.map_or(0, matcher::template::ModelProfile::dimension) as u64;
-        let matrix = create(&self.features)?;
-        let rows = create(&self.rows).inspect_err(|_| drop(std::fs::remove_file(&self.features)))?;
-        let written = self.write(&gallery, &caller, &list, [count, dimension], matrix, rows);
+        let mut made = Vec::new();
+        let written = self
+            .begin([count, dimension], &mut made)
+            .and_then(|sink| self.write(&gallery, &caller, &list, count, sink));
         if written.is_err() {
             // Half an export is of no use, and holds features.
-            let _ = std::fs::remove_file(&self.features);
-            let _ = std::fs::remove_file(&self.rows);
+            made.iter().for_each(|path| drop(std::fs::remove_file(path)));
         }
-        println!("{} references", written?);
-        Ok(())
+        written
+    }
+
+    /// Makes the files; `made` are those that are there now and were not.
+    fn begin<'a>(&'a self, shape: [u64; 2], made: &mut Vec<&'a Path>) -> Result<Sink, Failure> {
+        let mut make = |path: &'a Path| create(path).inspect(|_| made.push(path));
+        if let Some(path) = &self.parquet {
+            let begun = parquet::Writer::begin(make(path)?);
+            return Ok(Sink::Parquet(Box::new(begun.map_err(|error| Failure::file(path, error))?)));
+        }
+        let both = self.features.as_ref().zip(self.rows.as_ref());
+        let (features, rows) = both.ok_or_else(|| Failure::Argument("--features and --rows".to_owned()))?;
+        let matrix = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(&shape)
+            .writer(BufWriter::new(make(features)?))
+            .begin_nd()
+            .map_err(|error| Failure::file(features, error))?;
+        let mut rows = csv::Writer::from_writer(make(rows)?);
+        rows.write_record(["subject", "encounter", "watchlist", "category"]).map_err(csv_failed)?;
+        Ok(Sink::Both { matrix: Box::new(matrix), rows: Box::new(rows) })
     }
 
     fn write(
@@ -65,30 +113,31 @@ impl Export {
         gallery: &Gallery,
         caller: &Caller,
         list: &Watchlist,
-        shape: [u64; 2],
-        matrix: File,
-        rows: File,
-    ) -> Result<u64, Failure> {
-        let mut rows = csv::Writer::from_writer(rows);
-        let matrix_failed = |error| Failure::file(&self.features, error);
-        let mut matrix = npyz::WriteOptions::new()
-            .default_dtype()
-            .shape(&shape)
-            .writer(BufWriter::new(matrix))
-            .begin_nd()
-            .map_err(matrix_failed)?;
-        rows.write_record(["subject", "encounter", "watchlist", "category"]).map_err(csv_failed)?;
+        count: u64,
+        mut sink: Sink,
+    ) -> Result<(), Failure> {
+        let (mut shown, mut done) = (self.show.begin(), 0);
         let written = export::export(gallery, caller, list.id, |row| {
             let ExportedRow { subject, encounter, category, features } = row;
             let encounter = encounter.as_ref().map_or("", |encounter| encounter.as_str());
-            let name = list.policy.name.as_str();
-            rows.write_record([subject.as_str(), encounter, name, category.as_str()])
-                .map_err(io::Error::from)?;
-            matrix.extend(features)
+            let texts = [subject.as_str(), encounter, list.policy.name.as_str(), category.as_str()];
+            done += 1;
+            shown.tell("exporting", done, count);
+            match &mut sink {
+                Sink::Both { matrix, rows } => {
+                    rows.write_record(texts).map_err(io::Error::from)?;
+                    matrix.push(features)
+                }
+                Sink::Parquet(file) => file.push(texts, &features),
+            }
         })?;
-        matrix.finish().map_err(matrix_failed)?;
-        rows.flush().map_err(|error| Failure::file(&self.rows, error))?;
-        Ok(written)
+        let finished = match sink {
+            Sink::Both { matrix, mut rows } => matrix.finish().and_then(|()| rows.flush()),
+            Sink::Parquet(file) => file.finish(),
+        };
+        finished.map_err(|error| Failure::Argument(format!("the export could not be ended: {error}")))?;
+        shown.end(&serde_json::json!({ "references": written }), &format!("{written} references"));
+        Ok(())
     }
 }
 

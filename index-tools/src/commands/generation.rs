@@ -90,7 +90,7 @@ pub(crate) struct Generations {
 impl Generations {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let gallery = self.place.open()?;
-        let chosen = rebuild::chosen(&gallery);
+        let chosen = rebuild::chosen(&gallery)?;
         let mut all = rebuild::generations(&gallery)?;
         all.iter_mut().for_each(|one| one.current = Some(one.id) == chosen);
         if self.json {

@@ -1,8 +1,10 @@
 //! One command, one file.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what these are for")]
+#![expect(clippy::print_stdout, reason = "printing is what these are for")]
 
 pub(crate) mod anchor;
 pub(crate) mod backup;
+pub(crate) mod dedup;
+pub(crate) mod doctor;
 pub(crate) mod enrol;
 
 pub(crate) mod erase;

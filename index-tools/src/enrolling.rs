@@ -1,0 +1,183 @@
+//! Putting many rows on record, batch by batch, wherever they come from.
+
+use crate::{
+    error::Failure,
+    place,
+    progress::{Show, Shown},
+    rows::{Row, Rows},
+};
+use clap::ValueEnum;
+use gallery::{
+    Gallery,
+    authority::Caller,
+    enrol_batch::{self, BulkRow, RowOutcome},
+    id::WatchlistId,
+};
+use serde_json::json;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::mpsc::sync_channel,
+};
+
+/// Rows that are durable together.
+const BATCH: usize = 4096;
+
+/// What to do when a row is malformed or refused.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnError {
+    /// Enrol nothing if a row is malformed or names an unknown watchlist; stop after the batch in which one is refused.
+    Stop,
+    /// Tell it, and go on with the next.
+    Skip,
+}
+
+/// Where rows come from: read twice, once to be checked.
+pub(crate) trait Source {
+    /// What stands before a line's number when it is told.
+    fn name(&self) -> String;
+    /// The rows with their features, from the beginning.
+    fn rows(&self) -> Result<Rows<(Row, Vec<f32>)>, Failure>;
+    /// The rows without their features, if that is cheaper.
+    fn list(&self) -> Result<Rows<Row>, Failure> {
+        Ok(Box::new(self.rows()?.map(|(line, row)| (line, row.map(|(row, _)| row)))))
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    enrolled: u64,
+    already: u64,
+    bad: u64,
+    /// Rows that were put to the gallery.
+    done: u64,
+}
+
+/// Enrols all rows of a source, and tells how many.
+pub(crate) fn enrol(
+    source: &dyn Source,
+    gallery: &Gallery,
+    caller: &Caller,
+    show: &Show,
+    on_error: OnError,
+) -> Result<(), Failure> {
+    let total = check(source, gallery, caller, on_error)?;
+    let (mut tally, lists) = (Tally::default(), HashMap::new());
+    let name = source.name();
+    let mut run = Run { gallery, caller, on_error, name, lists, shown: show.begin(), total };
+    let result = source.rows().and_then(|rows| run.rows(rows, &mut tally));
+    let Tally { enrolled, already, bad, .. } = tally;
+    let words = format!("{enrolled} enrolled, {already} on record already, {bad} refused");
+    run.shown.end(&json!({ "enrolled": enrolled, "already": already, "refused": bad }), &words);
+    result?;
+    if bad > 0 { Err(Failure::Rows(format!("{bad} rows were refused"))) } else { Ok(()) }
+}
+
+/// How many rows there are; when told to stop, every one is well-formed and every watchlist known.
+fn check(source: &dyn Source, gallery: &Gallery, caller: &Caller, on_error: OnError) -> Result<u64, Failure> {
+    let (mut count, mut malformed, mut known) = (0, None, HashSet::new());
+    for (line, row) in source.list()? {
+        count += 1;
+        let checked = row.and_then(|row| {
+            if !known.contains(&row.watchlist) {
+                place::watchlist(gallery, caller, &row.watchlist).map_err(|error| error.to_string())?;
+                known.insert(row.watchlist);
+            }
+            Ok(())
+        });
+        if let Err(error) = checked {
+            malformed.get_or_insert((line, error));
+        }
+    }
+    match malformed {
+        Some((line, error)) if on_error == OnError::Stop => {
+            Err(Failure::Rows(format!("{} {line}: {error}; nothing was enrolled", source.name())))
+        }
+        _ => Ok(count),
+    }
+}
+
+struct Run<'a> {
+    gallery: &'a Gallery,
+    caller: &'a Caller,
+    on_error: OnError,
+    name: String,
+    lists: HashMap<String, WatchlistId>,
+    shown: Shown,
+    total: u64,
+}
+
+impl Run<'_> {
+    /// Reads batches on a thread of their own while others are enrolled.
+    fn rows(&mut self, mut rows: Rows<(Row, Vec<f32>)>, tally: &mut Tally) -> Result<(), Failure> {
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(1);
+            scope.spawn(move || {
+                loop {
+                    let batch: Vec<_> = rows.by_ref().take(BATCH).collect();
+                    // Nobody takes it any more when a row was refused.
+                    if batch.is_empty() || sender.send(batch).is_err() {
+                        return;
+                    }
+                }
+            });
+            for read in receiver {
+                let mut batch = Vec::with_capacity(BATCH);
+                for (line, row) in read {
+                    match row.and_then(|row| self.row(row)) {
+                        Ok(row) => batch.push((line, row)),
+                        Err(error) => self.bad(tally, line, &error)?,
+                    }
+                }
+                self.put(batch, tally)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn row(&mut self, (row, features): (Row, Vec<f32>)) -> Result<BulkRow, String> {
+        let list = if let Some(list) = self.lists.get(&row.watchlist) {
+            *list
+        } else {
+            let found = place::watchlist(self.gallery, self.caller, &row.watchlist);
+            let list = found.map_err(|error| error.to_string())?.id;
+            self.lists.insert(row.watchlist.clone(), list);
+            list
+        };
+        let Row { subject, encounter, category, .. } = row;
+        Ok(BulkRow { subject, encounter, watchlist: list, category, features })
+    }
+
+    fn put(&mut self, batch: Vec<(u64, BulkRow)>, tally: &mut Tally) -> Result<(), Failure> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let (lines, rows): (Vec<u64>, Vec<BulkRow>) = batch.into_iter().unzip();
+        let (outcomes, _) = enrol_batch::enrol_batch(self.gallery, self.caller, rows)?;
+        tally.done += lines.len() as u64;
+        self.shown.tell("enrolling", tally.done, self.total);
+        let mut first_bad = Ok(());
+        for (line, outcome) in lines.into_iter().zip(outcomes) {
+            match outcome {
+                RowOutcome::Enrolled => tally.enrolled += 1,
+                RowOutcome::Already => tally.already += 1,
+                RowOutcome::Refused(error) => {
+                    let told = self.bad(tally, line, &error.to_string());
+                    first_bad = first_bad.and(told);
+                }
+            }
+        }
+        first_bad
+    }
+
+    fn bad(&self, tally: &mut Tally, line: u64, error: &str) -> Result<(), Failure> {
+        tally.bad += 1;
+        let text = format!("{} {line}: {error}", self.name);
+        match self.on_error {
+            OnError::Stop => Err(Failure::Rows(text)),
+            OnError::Skip => {
+                self.shown.beside(&format!("refused: {text}"));
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Rows in Parquet: four texts, and the features as a list of floats.
+
+use crate::{
+    error::Failure,
+    rows::{Row, Rows},
+};
+use ::parquet::{
+    basic::Compression,
+    data_type::{ByteArray, ByteArrayType, DataType, FloatType},
+    errors::ParquetError,
+    file::{
+        properties::WriterProperties,
+        reader::{FileReader, SerializedFileReader},
+        writer::{SerializedFileWriter, SerializedRowGroupWriter},
+    },
+    record::{Field, Row as Read},
+    schema::parser::parse_message_type,
+};
+use std::{fs::File, io, path::Path, sync::Arc};
+
+const SCHEMA: &str = "message references {
+    required binary subject (string); required binary encounter (string);
+    required binary watchlist (string); required binary category (string);
+    required group features (list) { repeated group list { required float element; } }
+}";
+const COLUMNS: [&str; 5] = ["category", "encounter", "features", "subject", "watchlist"];
+
+/// Rows of a group.
+const GROUP: usize = 4096;
+
+/// The rows of a file, one by one, by their numbers from 1.
+pub(crate) fn read(path: &Path) -> Result<Rows<(Row, Vec<f32>)>, Failure> {
+    let failed = |error: ParquetError| Failure::Argument(format!("{}: {error}", path.display()));
+    let file = File::open(path).map_err(|error| Failure::file(path, error))?;
+    let reader = SerializedFileReader::new(file).map_err(failed)?;
+    let schema = reader.metadata().file_metadata().schema();
+    let mut names: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
+    names.sort_unstable();
+    if names != COLUMNS {
+        let wanted = COLUMNS.join(", ");
+        return Err(Failure::Argument(format!("{}: its columns must be {wanted}", path.display())));
+    }
+    let rows = reader.into_iter().zip(1..);
+    Ok(Box::new(
+        rows.map(|(read, number)| {
+            (number, read.map_err(|error| error.to_string()).and_then(|read| row(&read)))
+        }),
+    ))
+}
+
+fn row(read: &Read) -> Result<(Row, Vec<f32>), String> {
+    let field =
+        |name: &str| read.get_column_iter().find(|(column, _)| *column == name).map(|(_, field)| field);
+    let text = |name: &str| match field(name) {
+        Some(Field::Str(text)) => Ok(text.as_str()),
+        _ => Err(format!("{name} is no text")),
+    };
+    fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, String> {
+        text.parse().map_err(|error| format!("{name}: {error}"))
+    }
+    let Some(Field::ListInternal(list)) = field("features") else {
+        return Err("features are no list".to_owned());
+    };
+    let number = |field: &Field| match field {
+        Field::Float(number) => Ok(*number),
+        _ => Err("features are no floats of 32 bits".to_owned()),
+    };
+    let features = list.elements().iter().map(number).collect::<Result<_, _>>()?;
+    let row = Row {
+        subject: parse("subject", text("subject")?)?,
+        encounter: parse("encounter", text("encounter")?)?,
+        watchlist: text("watchlist")?.to_owned(),
+        category: parse("category", text("category")?)?,
+    };
+    Ok((row, features))
+}
+
+/// A file that is being written.
+pub(crate) struct Writer {
+    file: SerializedFileWriter<File>,
+    texts: [Vec<ByteArray>; 4],
+    features: Vec<f32>,
+    /// 0 where a row's features begin.
+    repeats: Vec<i16>,
+}
+
+impl Writer {
+    /// Begins a file.
+    pub(crate) fn begin(file: File) -> io::Result<Self> {
+        let schema = Arc::new(parse_message_type(SCHEMA)?);
+        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let file = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
+        Ok(Self { file, texts: Default::default(), features: Vec::new(), repeats: Vec::new() })
+    }
+
+    /// Adds a row: subject, encounter, watchlist, category; features.
+    pub(crate) fn push(&mut self, texts: [&str; 4], features: &[f32]) -> io::Result<()> {
+        self.texts.iter_mut().zip(texts).for_each(|(column, text)| column.push(text.into()));
+        self.repeats.extend((0..features.len()).map(|at| i16::from(at > 0)));
+        self.features.extend(features);
+        if self.texts[0].len() == GROUP { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut group = self.file.next_row_group()?;
+        for texts in &mut self.texts {
+            column::<ByteArrayType>(&mut group, texts, None)?;
+            texts.clear();
+        }
+        column::<FloatType>(&mut group, &self.features, Some(&self.repeats))?;
+        self.features.clear();
+        self.repeats.clear();
+        group.close()?;
+        Ok(())
+    }
+
+    /// Ends the file.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        if !self.texts[0].is_empty() {
+            self.flush()?;
+        }
+        self.file.close()?;
+        Ok(())
+    }
+}
+
+fn column<T: DataType>(
+    group: &mut SerializedRowGroupWriter<'_, File>,
+    values: &[T::T],
+    repeats: Option<&[i16]>,
+) -> Result<(), ParquetError> {
+    let mut column = group.next_column()?.ok_or_else(|| ParquetError::EOF("no more columns".to_owned()))?;
+    let present = repeats.map(|repeats| vec![1; repeats.len()]);
+    column.typed::<T>().write_batch(values, present.as_deref(), repeats)?;
+    column.close()
+}

@@ -1,0 +1,56 @@
+//! Files in which a row holds everything, its features too: Parquet, CSV with a header, JSON Lines.
+
+use crate::{
+    error::Failure,
+    parquet,
+    rows::{self, Row, Rows},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use gallery::law::{Category, OwnReference};
+use serde::Deserialize;
+use std::path::Path;
+
+/// A row with its features.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Record {
+    subject: OwnReference,
+    encounter: OwnReference,
+    watchlist: String,
+    category: Category,
+    features: Features,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Features {
+    Numbers(Vec<f32>),
+    /// Base64 of f32, little-endian.
+    Text(String),
+}
+
+/// The rows of a file, one by one.
+pub(crate) fn read(path: &Path) -> Result<Rows<(Row, Vec<f32>)>, Failure> {
+    if path.extension().is_some_and(|ending| ending == "parquet") {
+        return parquet::read(path);
+    }
+    let columns = ["category", "encounter", "features", "subject", "watchlist"];
+    let records = rows::lines::<Record>(path, &columns)?;
+    Ok(Box::new(records.map(|(line, record)| (line, record.and_then(row)))))
+}
+
+fn row(record: Record) -> Result<(Row, Vec<f32>), String> {
+    let Record { subject, encounter, watchlist, category, features } = record;
+    let features = match features {
+        Features::Numbers(numbers) => numbers,
+        Features::Text(text) => {
+            let bytes = STANDARD.decode(text).map_err(|error| format!("features: {error}"))?;
+            let (numbers, rest) = bytes.as_chunks::<4>();
+            if !rest.is_empty() {
+                return Err(format!("features: {} bytes are no numbers of f32", bytes.len()));
+            }
+            numbers.iter().map(|number| f32::from_le_bytes(*number)).collect()
+        }
+    };
+    Ok((Row { subject, encounter, watchlist, category }, features))
+}
