@@ -31,6 +31,8 @@ pub enum VerbName {
     Restrict,
     /// Erase subjects.
     Erase,
+    /// Move encounters between subjects, and merge subjects.
+    Reassign,
     /// Read subjects.
     Inspect,
     /// Make watchlists.
@@ -48,6 +50,7 @@ impl VerbName {
         Self::Retire,
         Self::Restrict,
         Self::Erase,
+        Self::Reassign,
         Self::Inspect,
         Self::Publish,
         Self::Rebuild,
@@ -62,6 +65,7 @@ impl VerbName {
             Self::Retire => "retire",
             Self::Restrict => "restrict",
             Self::Erase => "erase",
+            Self::Reassign => "reassign",
             Self::Inspect => "inspect",
             Self::Publish => "publish",
             Self::Rebuild => "rebuild",
@@ -114,6 +118,8 @@ verbs! {
     Restrict(());
     /// Erase subjects.
     Erase(());
+    /// Move encounters between subjects, and merge subjects.
+    Reassign(());
     /// Read subjects.
     Inspect(());
     /// Make watchlists.

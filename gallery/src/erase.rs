@@ -54,8 +54,8 @@ pub fn erase(
         Err(WriteError::Store(StoreError::Full) | WriteError::Undone | WriteError::Busy) => false,
         Err(error) => return Err(error.into()),
     };
-    // What could not be carried out before, of whoever's, is tried again; that is not this caller's affair.
-    let _ = carry_out(gallery, &Actor::node());
+    // Who was merged into it, and what could not be carried out before, of whoever's.
+    let complete = carry_out(gallery, &Actor::node()).is_ok() && complete;
     Ok(Erased { ordered_at, receipt, complete })
 }
 

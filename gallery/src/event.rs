@@ -88,7 +88,25 @@ pub enum What {
         /// Who.
         subject: SubjectId,
     },
-    /// A subject is to be erased; nobody finds it any more.
+    /// Encounters were found to be another subject's.
+    Move {
+        /// Whose they were.
+        from: SubjectId,
+        /// Whose they are.
+        to: SubjectId,
+        /// Which.
+        encounters: Vec<EncounterId>,
+    },
+    /// A subject was found to be another.
+    Merge {
+        /// Who is no more on record as such.
+        from: SubjectId,
+        /// Who it is.
+        into: SubjectId,
+        /// Its encounters.
+        encounters: Vec<EncounterId>,
+    },
+    /// A subject is to be erased, and who was merged into it; nobody finds it any more.
     OrderErasure {
         /// Who.
         subject: SubjectId,

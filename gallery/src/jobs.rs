@@ -10,10 +10,13 @@ use crate::{
     job::{Job, Kind, State, Told},
     priority,
     rebuild::{self, RebuildError},
-    record::{WriteError, change::Done, jobs as table},
+    record::{StoreError, WriteError, change::Done, jobs as table},
 };
 use audit::receipt::Receipt;
-use std::sync::{Arc, PoisonError, atomic::Ordering};
+use std::{
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 /// Why there is no such job, or it was not begun or ended.
 #[derive(Debug, thiserror::Error)]
@@ -195,13 +198,24 @@ fn work(gallery: &Gallery, actor: &Actor, id: JobId, kind: Kind, told: &Told) {
         Err(_) if told.cancelled.load(Ordering::Acquire) => (State::Cancelled, "cancelled".to_owned()),
         Err(error) => (State::Failed, error.to_string()),
     };
-    // If it cannot be written, the job is on record as running, and begun again at the next start.
-    let _ = gallery.writer.write(actor.clone(), None, move |change| {
-        change.end_job(id, state, &outcome)?;
-        Ok::<_, JobError>(Done {
-            outcome: (),
-            what: What::EndJob { job: id, state, outcome },
-            deltas: Vec::new(),
-        })
-    });
+    // While it cannot be written for want of room, it is tried again; after that, the next start begins the job again.
+    loop {
+        let outcome = outcome.clone();
+        let written = gallery.writer.write(actor.clone(), None, move |change| {
+            change.end_job(id, state, &outcome)?;
+            let what = What::EndJob { job: id, state, outcome };
+            Ok::<_, JobError>(Done { outcome: (), what, deltas: Vec::new() })
+        });
+        match written {
+            Err(JobError::Node(
+                WriteError::Store(StoreError::Full) | WriteError::Undone | WriteError::Busy,
+            )) if !halted() => {
+                std::thread::sleep(TRY_AGAIN);
+            }
+            _ => return,
+        }
+    }
 }
+
+/// How soon the end of a job is written again.
+const TRY_AGAIN: Duration = Duration::from_secs(1);

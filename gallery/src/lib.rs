@@ -84,6 +84,8 @@ pub mod retire;
 
 pub mod restrict;
 
+pub mod reassign;
+
 pub mod retention;
 
 pub mod inspect;

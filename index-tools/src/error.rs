@@ -161,7 +161,7 @@ impl Failure {
             )
             | Self::Rebuild(RebuildError::NoFormer | RebuildError::Generation(GenerationError::Missing(_)))
             | Self::Inspect(InspectError::Unknown)
-            | Self::Change(SubjectChangeError::Unknown)
+            | Self::Change(SubjectChangeError::Unknown | SubjectChangeError::State(_))
             | Self::Token(_)
             | Self::RootKey(_)
             | Self::Anchor(AnchoringError::Anchor(AnchorError::Exists(_) | AnchorError::Inside(_)))

@@ -53,6 +53,36 @@ fn who_stands_on_record_twice_is_reported_and_an_interrupted_report_is_gone_on_w
     assert!(index(path, &dedup).starts_with("0 references compared, 4 pairs"));
     let other = index_output(path, &["dedup", "--nation", "UTO", "--threshold", "0.9", "--report", to]);
     assert_eq!(other.status.code(), Some(2), "another question, another report");
+    // They are the same person: merged, they are found as one.
+    let line = whole.iter().find(|line| line["reference"] == "s600").unwrap();
+    let (from, into) = (line["subject"].as_str().unwrap(), line["other"].as_str().unwrap());
+    index(path, &["merge", "--nation", "UTO", "--from", from, "--into", into]);
+    assert_eq!(
+        index_output(path, &["merge", "--nation", "UTO", "--from", from, "--into", into]).status.code(),
+        Some(2)
+    );
+    let after = path.join("after.jsonl");
+    let dedup = ["dedup", "--nation", "UTO", "--threshold", "0.999", "--report", after.to_str().unwrap()];
+    assert!(index(path, &dedup).starts_with("1500 references compared, 3 pairs"));
+    let moved = line["encounter"].as_str().unwrap();
+    let back = ["move", "--nation", "UTO", "--from", into, "--encounter", moved, "--to", from];
+    assert_eq!(index_output(path, &back).status.code(), Some(2), "who was merged is retired");
+    let to = lines(&after).into_iter().find(|line| line["reference"] == "s700").unwrap();
+    index(
+        path,
+        &[
+            "move",
+            "--nation",
+            "UTO",
+            "--from",
+            into,
+            "--encounter",
+            moved,
+            "--to",
+            to["subject"].as_str().unwrap(),
+        ],
+    );
+    index(path, &["verify-store"]);
     let foreign = path.join("foreign.jsonl");
     let foreign = ["dedup", "--nation", "XAA", "--watchlist", "first", "--report", foreign.to_str().unwrap()];
     assert_eq!(index_output(path, &foreign).status.code(), Some(2));

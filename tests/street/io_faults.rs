@@ -117,9 +117,11 @@ fn act(server: &Server, site: &Site, clients: &Clients, after_each: &mut dyn FnM
         };
         let get = |path: &str| clerk.try_send("GET", path, None, &[]);
         let runs = |answer: Answer| answer.status == 200 && answer.body["state"] == "running";
+        let began = Instant::now();
         while get(&format!("/v1/jobs/{job}")).is_ok_and(runs)
             && get("/readyz").is_ok_and(|ready| ready.status == 200)
         {
+            assert!(began.elapsed() < Duration::from_secs(20), "the job neither ends nor does the node stop");
             std::thread::sleep(Duration::from_millis(5));
         }
         after_each();

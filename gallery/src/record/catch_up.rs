@@ -1,7 +1,7 @@
 //! A generation from disk, brought up to the record.
 
 use super::{
-    Reading, StoreError, codec, read,
+    Reading, StoreError, codec, moves, read,
     read::{Place, Without},
 };
 use crate::{
@@ -115,7 +115,7 @@ pub(crate) fn advance(
     Ok(())
 }
 
-/// The references of subjects that were erased since an event.
+/// The references of subjects that were erased since an event, and those that were moved to others.
 pub(crate) fn gone(
     connection: &Connection,
     snapshot: &Snapshot,
@@ -129,15 +129,16 @@ pub(crate) fn gone(
     while let Some(row) = rows.next()? {
         erased.insert(SubjectId::from_bytes(codec::id(row, 0, "a subject's id")?));
     }
+    let moved = moves::since(connection, since)?;
     if erased.is_empty() {
-        return Ok(Vec::new());
+        return Ok(moved);
     }
     let of_piece = |piece: &Arc<Piece>| piece.keys_of(&erased);
     let of_model = |(model, pieces): (&ModelId, &Vec<Arc<Piece>>)| {
         let keys = pieces.iter().flat_map(of_piece);
         keys.map(|key| (model.clone(), key)).collect::<Vec<_>>()
     };
-    Ok(snapshot.pieces.iter().flat_map(of_model).collect())
+    Ok(snapshot.pieces.iter().flat_map(of_model).chain(moved).collect())
 }
 
 /// Where the encounters up to `last` of subjects that changed since an event now stand.

@@ -9,6 +9,7 @@ pub(crate) mod check;
 mod codec;
 mod commit;
 pub(crate) mod jobs;
+pub(crate) mod moves;
 pub(crate) mod person;
 pub(crate) mod read;
 pub mod recover;
@@ -264,9 +265,14 @@ pub(crate) fn open_for_writing(path: &Path, create: bool) -> Result<Connection, 
     connection.pragma_update(None, "cache_size", -65_536)?; // KiB
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
-    let first = refinery::Migration::unapplied("V1__first", include_str!("migrations/V1__first.sql"))
-        .map_err(|error| StoreError::Damaged(error.to_string()))?;
-    refinery::Runner::new(&[first])
+    let migration = |name: &str, sql: &str| {
+        refinery::Migration::unapplied(name, sql).map_err(|error| StoreError::Damaged(error.to_string()))
+    };
+    let migrations = [
+        migration("V1__first", include_str!("migrations/V1__first.sql"))?,
+        migration("V2__moves", include_str!("migrations/V2__moves.sql"))?,
+    ];
+    refinery::Runner::new(&migrations)
         .run(&mut connection)
         .map_err(|error| StoreError::Damaged(format!("its schema: {error}")))?;
     Ok(connection)

@@ -49,10 +49,13 @@ impl Change<'_> {
         })
     }
 
-    /// To be erased: not searched from now on, and for nobody there any more.
+    /// To be erased, with whoever was merged into it: not searched from now on, and for nobody there any more.
     pub(crate) fn order_erasure(&self, subject: SubjectRow) -> Result<(), StoreError> {
-        self.retire_subject(subject)?;
-        self.recount(subject, |change| change.date(subject, "erase_at"))
+        for one in [vec![subject], self.merged_into(subject)?].concat() {
+            self.retire_subject(one)?;
+            self.recount(one, |change| change.date(one, "erase_at"))?;
+        }
+        Ok(())
     }
 
     /// Puts an ordered erasure into the ledger, destroys the subject's key and deletes its rows but for a stub that

@@ -13,6 +13,7 @@ pub(crate) mod generation;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod model;
+pub(crate) mod reassign;
 pub(crate) mod retention;
 pub(crate) mod token;
 pub(crate) mod watchlist;

@@ -1,0 +1,141 @@
+//! An encounter that is moved, and a subject that is merged, are somebody else's from then on: in every search, after every start, until they
+//! are erased.
+
+use super::{House, axis, open, sample, utopia};
+use crate::{
+    SubjectChangeError,
+    authority::{Caller, Grant},
+    enrol, erase,
+    id::{AgencyId, EncounterId, SubjectId},
+    inspect::{self, Which},
+    law::Category,
+    reassign, rebuild, restrict, retire,
+    subject::{NewEncounter, NewSubject},
+};
+
+impl House {
+    /// Someone with an encounter along each of these axes.
+    fn person(&self, name: &str, axes: &[usize]) -> (SubjectId, Vec<EncounterId>) {
+        let encounter = |n: &usize| NewEncounter {
+            reference: Some(format!("{name}-{n}").parse().unwrap()),
+            captured_at: None,
+            sample: sample(axis(*n)),
+        };
+        let new = NewSubject {
+            reference: name.parse().unwrap(),
+            entries: vec![(self.list, Category::Wanted)],
+            encounters: axes.iter().map(encounter).collect(),
+        };
+        let (done, _) = enrol::enrol_subject(&self.gallery, &utopia(), new, None).unwrap();
+        (done.subject, done.encounters)
+    }
+
+    /// Who is found along an axis, and by which encounter.
+    fn found(&self, n: usize) -> Option<(SubjectId, EncounterId)> {
+        let answer = self.look(axis(n));
+        assert_eq!(answer.certificate.compared, answer.certificate.expected);
+        answer.candidates.first().map(|candidate| (candidate.subject, candidate.encounter))
+    }
+}
+
+#[test]
+fn what_is_moved_is_found_as_the_others_also_after_a_start_and_in_every_generation() {
+    let house = House::build();
+    let (one, encounters) = house.person("one", &[0, 1]);
+    let (other, _) = house.person("other", &[2]);
+    let built = rebuild::rebuild(&house.gallery, &utopia(), |_| true).unwrap();
+    let moved = encounters[1];
+    reassign::move_encounters(&house.gallery, &utopia(), one, vec![moved], other, None).unwrap();
+    let check = |house: &House| {
+        assert_eq!(house.found(1), Some((other, moved)));
+        assert_eq!(house.found(0), Some((one, encounters[0])));
+        assert_eq!(house.look(axis(1)).certificate.expected, 3);
+        house.gallery.check().unwrap();
+    };
+    check(&house);
+    let house = house.reopen();
+    assert!(house.gallery.unused_generation().is_none());
+    assert_eq!(house.look(axis(1)).certificate.generation, Some(built.id));
+    check(&house);
+    rebuild::rebuild(&house.gallery, &utopia(), |_| true).unwrap();
+    check(&house);
+    rebuild::rollback(&house.gallery, &utopia()).unwrap();
+    check(&house);
+    // Its template is erased with the other, not with the one.
+    erase::erase(&house.gallery, &utopia(), one, None).unwrap();
+    assert_eq!(house.found(1), Some((other, moved)));
+    erase::erase(&house.gallery, &utopia(), other, None).unwrap();
+    assert_eq!((house.found(0), house.found(1), house.found(2)), (None, None, None));
+    let house = house.reopen();
+    assert_eq!(house.found(1), None);
+    house.gallery.check().unwrap();
+}
+
+#[test]
+fn who_is_merged_is_found_as_the_other_and_erased_with_it() {
+    let house = House::build();
+    let (one, _) = house.person("one", &[0, 1]);
+    let (two, _) = house.person("two", &[2]);
+    let (all, _) = house.person("all", &[3]);
+    reassign::merge(&house.gallery, &utopia(), one, two, None).unwrap();
+    reassign::merge(&house.gallery, &utopia(), two, all, None).unwrap();
+    let check = |house: &House| {
+        (0..4).for_each(|n| assert_eq!(house.found(n).map(|(subject, _)| subject), Some(all), "{n}"));
+        let (subject, _) = inspect::inspect(&house.gallery, &utopia(), &Which::Id(all)).unwrap();
+        assert_eq!((subject.encounters.len(), subject.entries.len()), (4, 1));
+        house.gallery.check().unwrap();
+    };
+    check(&house);
+    let house = house.reopen();
+    check(&house);
+    let again = reassign::merge(&house.gallery, &utopia(), one, all, None);
+    assert!(matches!(again, Err(SubjectChangeError::State(_))), "it is retired");
+    // Older copies hold them under their own keys: all three are destroyed.
+    assert!(erase::erase(&house.gallery, &utopia(), all, None).unwrap().complete);
+    let status = house.gallery.status().unwrap();
+    assert_eq!((status.subjects, status.retired, status.erased, status.encounters), (0, 0, 3, 0));
+    assert_eq!(house.gallery.ledger.lines(), 3);
+    house.gallery.check().unwrap();
+    let clock = std::sync::Arc::clone(&house.clock);
+    let folder = house.folder.path().to_owned();
+    let House { gallery, folder: _held, .. } = house;
+    drop(gallery);
+    open(&folder, &clock).unwrap().check().unwrap();
+}
+
+#[test]
+fn what_may_not_be_moved_stays_where_it_is() {
+    let house = House::build();
+    let (one, encounters) = house.person("one", &[0, 1]);
+    let (other, _) = house.person("other", &[2]);
+    let (contested, _) = house.person("contested", &[3]);
+    let (gone, _) = house.person("gone", &[4]);
+    restrict::restrict(&house.gallery, &utopia(), contested, None).unwrap();
+    retire::retire(&house.gallery, &utopia(), gone, None).unwrap();
+    let stranger = Caller::administrator("x".parse().unwrap(), "XAA".parse().unwrap());
+    let weak = Caller {
+        grant: Grant { verbs: [].into(), ..utopia().grant },
+        agency: AgencyId::mint(&crate::ambient::Ambient::system()),
+        ..utopia()
+    };
+    let events = house.events().len();
+    let moves = |caller: &Caller, encounters: &[EncounterId], to| {
+        reassign::move_encounters(&house.gallery, caller, one, encounters.to_vec(), to, None).map(drop)
+    };
+    let state = |result| assert!(matches!(result, Err(SubjectChangeError::State(_))), "{result:?}");
+    state(moves(&utopia(), &encounters, other)); // none would be left
+    state(moves(&utopia(), &encounters[..1], contested));
+    state(moves(&utopia(), &encounters[..1], gone));
+    state(moves(&utopia(), &encounters[..1], one));
+    let foreign = house.person("more", &[5, 6]).1;
+    state(moves(&utopia(), &foreign[..1], other));
+    let unknown = |result| assert!(matches!(result, Err(SubjectChangeError::Unknown)), "{result:?}");
+    unknown(moves(&stranger, &encounters[..1], other));
+    unknown(moves(&utopia(), &encounters[..1], SubjectId::mint(&crate::ambient::Ambient::system())));
+    assert!(matches!(moves(&weak, &encounters[..1], other), Err(SubjectChangeError::Refused(_))));
+    state(reassign::merge(&house.gallery, &utopia(), contested, other, None).map(drop));
+    assert_eq!(house.found(0), Some((one, encounters[0])));
+    assert_eq!(house.found(2).map(|(subject, _)| subject), Some(other));
+    assert!(house.events().len() > events, "refusals are in the log");
+    house.gallery.check().unwrap();
+}
