@@ -123,8 +123,12 @@ impl Config {
         if self.backup_keys_folder.is_some() && self.backup_folder.is_none() {
             bail!("backup_keys_folder is set, and backup_folder is not");
         }
-        if self.backup_folder.is_some() && self.backup_folder == self.backup_keys_folder {
-            bail!("the keys would lie beside what they open: backup_keys_folder must be another folder");
+        if let (Some(to), Some(keys)) = (&self.backup_folder, &self.backup_keys_folder) {
+            let there = |path: &Path| path.canonicalize().with_context(|| path.display().to_string());
+            let (to, keys) = (there(to)?, there(keys)?);
+            if to.starts_with(&keys) || keys.starts_with(&to) {
+                bail!("the keys would lie beside what they open: backup_keys_folder must be elsewhere");
+            }
         }
         let positive = [
             ("lookup_queue", self.lookup_queue as u64),

@@ -4,10 +4,11 @@
 use crate::{
     authority::{Actor, Caller},
     event::What,
-    gallery::{Backups, Gallery, LOG_FOLDER},
+    gallery::{Gallery, LOG_FOLDER},
     id::{JobId, RecordSequence},
     keys::{self, KeysError, root::RootKey, seal::Unvouched},
     record::{self, StoreError, WriteError},
+    room,
     timestamp::Timestamp,
     token,
 };
@@ -112,22 +113,39 @@ pub fn backup(
 /// Makes the backup of a job, where the node keeps them; returns what was made, in words. What a stop left of it is made anew.
 pub(crate) fn of_job(gallery: &Gallery, actor: &Actor, id: JobId) -> Result<String, BackupError> {
     let missing = || BackupError::Missing(PathBuf::from("the folder for backups"));
-    let Backups { to, keys } = gallery.backups.as_ref().ok_or_else(missing)?;
-    let (to, keys) = (to.join(id.to_string()), keys.as_ref().map(|keys| keys.join(id.to_string())));
-    for folder in [Some(&to), keys.as_ref()].into_iter().flatten() {
-        // One that is whole was made, and only its end not written.
-        if folder.is_dir() && !folder.join(MANIFEST).is_file() {
+    let backups = gallery.backups.as_ref().ok_or_else(missing)?;
+    let (to, keys) =
+        (backups.to.join(id.to_string()), backups.keys.as_ref().map(|keys| keys.join(id.to_string())));
+    let whole = |folder: &PathBuf| folder.join(MANIFEST).is_file();
+    if whole(&to) && keys.as_ref().is_none_or(whole) {
+        return Ok(format!("{}, made before", to.display())); // and only its end not written
+    }
+    let remove = || -> Result<(), BackupError> {
+        for folder in [Some(&to), keys.as_ref()].into_iter().flatten().filter(|folder| folder.is_dir()) {
             fs::remove_dir_all(folder).map_err(|error| BackupError::Io { path: folder.clone(), error })?;
         }
+        Ok(())
+    };
+    remove()?;
+    // Beside the reserve: on the data folder's disk it would take the log's room.
+    let parts = [record::FILE_NAME, LOG_FOLDER, keys::FOLDER].map(|part| length(&gallery.folder.join(part)));
+    let (room, wanted) = (room::of(&backups.to, gallery.reserve_bytes), parts.iter().sum::<u64>());
+    if room.is_ok_and(|room| room.free_bytes < room.reserve_bytes.saturating_add(wanted)) {
+        return Err(StoreError::Full.into());
     }
-    if to.is_dir() {
-        return Ok(format!("{}, made before", to.display()));
+    let made = backup_as(gallery, actor, &to, keys.as_deref());
+    if made.is_err() {
+        let _ = remove(); // half a backup is of no use, and takes room
     }
-    if let Some(keys) = keys.as_ref().filter(|keys| keys.is_dir()) {
-        fs::remove_dir_all(keys).map_err(|error| BackupError::Io { path: keys.clone(), error })?;
+    Ok(format!("{}, up to event {} of the record", to.display(), made?.as_of.0))
+}
+
+/// Bytes of a file, or of the files in a folder.
+fn length(path: &Path) -> u64 {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|entry| length(&entry.path())).sum(),
+        Err(_) => fs::metadata(path).map_or(0, |meta| meta.len()),
     }
-    let made = backup_as(gallery, actor, &to, keys.as_deref())?;
-    Ok(format!("{}, up to event {} of the record", to.display(), made.as_of.0))
 }
 
 fn backup_as(
@@ -161,6 +179,9 @@ fn backup_as(
         log_root: head.tree.root().to_string(),
         files: BTreeMap::new(),
     };
+    // Before it is whole: no copy is without its event.
+    let with_keys = keys_to.is_some();
+    gallery.log_event(actor, |_| What::Backup { as_of, with_keys })?;
     if let Some(keys_to) = keys_to {
         make_folder(keys_to)?;
         for name in keys::FILES {
@@ -171,8 +192,6 @@ fn backup_as(
     // Last of all: whom keys or record still hold, it names.
     copy(&gallery.ledger_path, &to.join(LEDGER))?;
     seal(gallery, to, &manifest)?;
-    let with_keys = keys_to.is_some();
-    gallery.log_event(actor, |_| What::Backup { as_of, with_keys })?;
     Ok(manifest)
 }
 

@@ -216,7 +216,8 @@ impl<'a> Search<'a> {
                 *best = (*best).max((hit.score, key));
             }
             for (other, (score, key)) in others {
-                let other_encounter = self.gallery.store.read(|store| read::encounter_id(store, key))?;
+                let found = self.gallery.store.read(|store| read::encounter_id(store, key))?;
+                let Some(other_encounter) = found else { continue }; // moved or erased since
                 let (subject, encounter, score) = (reference.subject, reference.id, score.value());
                 suspicions.push(Suspicion { subject, encounter, other, other_encounter, score });
             }

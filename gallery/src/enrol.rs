@@ -176,7 +176,7 @@ pub fn enrol_encounter(
             return Err(EnrolError::OffList { index: 0, model: model.clone() });
         }
         if let Some(reference) = &new[0].reference
-            && change.find_encounter(row, reference)?.is_some()
+            && (change.find_encounter(row, reference)?.is_some() || change.was_moved(row, reference)?)
         {
             return Err(EnrolError::Exists { encounter: Some(0) });
         }

@@ -167,6 +167,9 @@ impl Batch<'_> {
         let subject_row = found.row;
         let entry = read::entry(change.connection, subject, row.watchlist)?;
         let encounter = change.find_encounter(subject_row, &row.encounter)?;
+        if encounter.is_none() && change.was_moved(subject_row, &row.encounter)? {
+            return Ok(RowOutcome::Already); // and found to be another's
+        }
         if entry.is_some_and(|entry| entry != (row.category, crate::subject::EntryState::Active)) {
             return Ok(RowOutcome::Refused(RowError::Entry));
         }

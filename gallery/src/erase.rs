@@ -10,9 +10,9 @@ use crate::{
     idempotency::Idempotency,
     keys::ledger::Erasure,
     record::{
-        StoreError, WriteError, begin,
+        Reading, StoreError, WriteError, begin,
         change::{Change, Done},
-        standing,
+        moves, standing,
         writer::NotDone,
     },
     subject_change::{self, SubjectChangeError},
@@ -66,7 +66,11 @@ pub(crate) fn carry_out(gallery: &Gallery, actor: &Actor) -> Result<(), WriteErr
 }
 
 fn carry_out_one(gallery: &Gallery, actor: &Actor, subject: SubjectId) -> Result<(), WriteError> {
-    let references = gallery.store.read(|store| standing::references_of(store, subject))?;
+    let both = |store: &Reading<'_>| {
+        let before = moves::before(store, subject)?; // as files may still know what was moved to it
+        Ok::<_, StoreError>([standing::references_of(store, subject)?, before].concat())
+    };
+    let references = gallery.store.read(both)?;
     upkeep::scrub(gallery, &references)?;
     let ledger = Arc::clone(&gallery.ledger);
     let carried_out = gallery.writer.write(actor.clone(), None, move |change: &Change<'_>| {

@@ -227,7 +227,10 @@ fn describe(
     Ok(Candidate {
         rank,
         subject,
-        encounter: read::encounter_id(store, key)?,
+        encounter: match read::encounter_id(store, key)? {
+            Some(encounter) => encounter,
+            None => return Err(StoreError::Moved(subject).into()), // since it was found
+        },
         score: candidate.best.score.value(),
         watchlists: lists.into_iter().map(listed).collect::<Result<_, _>>()?,
     })

@@ -42,6 +42,14 @@ pub fn move_encounters(
             return Err(SubjectChangeError::State("would be left without encounters: merge it"));
         }
         let deltas = give(change, from_row, to_row, &encounters)?;
+        for delta in &deltas {
+            if let Delta::Forget { model, .. } = delta
+                && change.active_lists(to_row, model)?.is_empty()
+            {
+                let what = "has an encounter of a model of none of the other's watchlists";
+                return Err(SubjectChangeError::State(what));
+            }
+        }
         Ok((What::Move { from, to, encounters }, deltas))
     })
 }
@@ -76,18 +84,8 @@ fn give(
 ) -> Result<Vec<Delta>, SubjectChangeError> {
     let mut deltas = Vec::with_capacity(encounters.len());
     for id in encounters {
-        if change.names_clash(*id, to)? {
-            return Err(SubjectChangeError::State("has an encounter of a reference that the other has, too"));
-        }
         let forget = change.move_encounter(from, to, *id)?;
         let forget = forget.ok_or(SubjectChangeError::State("has no such encounter"))?;
-        if let Delta::Forget { model, .. } = &forget
-            && change.active_lists(to, model)?.is_empty()
-        {
-            return Err(SubjectChangeError::State(
-                "has an encounter of a model of none of the other's watchlists",
-            ));
-        }
         deltas.push(forget);
     }
     Ok(deltas)

@@ -8,7 +8,7 @@ use crate::{
         upkeep,
     },
     id::EncounterKey,
-    record::{Reading, StoreError, WriteError, catch_up},
+    record::{Reading, StoreError, WriteError, catch_up, moves},
 };
 use matcher::template::ModelId;
 use std::{collections::HashSet, sync::PoisonError};
@@ -31,15 +31,28 @@ pub(crate) fn check(gallery: &Gallery) -> Result<(), GenerationError> {
     }
 }
 
-/// Takes out of the current generation's files whom the record erased since it was built.
+/// Takes out of the generations' files whom the record erased, and what was moved to another subject, since they were built.
 pub(crate) fn scrub_since(gallery: &Gallery) -> Result<(), WriteError> {
-    let snapshot = gallery.current.load();
-    let Ok(manifest) = Manifest::open(&gallery.folder, snapshot.generation, gallery.keys.generations())
+    let (data, root) = (&gallery.folder, gallery.keys.generations());
+    let all = manifest::all(data).map_err(StoreError::from)?;
+    let Some(oldest) =
+        all.iter().filter_map(|id| Manifest::open(data, *id, root).ok()).map(|it| it.as_of).min()
     else {
-        return Ok(()); // what is searched was made from the record
+        return Ok(());
     };
-    let gone = |store: &Reading<'_>| catch_up::gone(store, &snapshot, manifest.as_of, &HashSet::new());
-    scrub(gallery, &gallery.store.read(gone)?)
+    let snapshot = gallery.current.load();
+    let searched = Manifest::open(data, snapshot.generation, root).ok(); // not so if it was made from the record
+    let gone = |store: &Reading<'_>| {
+        let mut gone = moves::since(store, oldest)?;
+        if let Some(manifest) = searched {
+            gone.extend(catch_up::gone(store, &snapshot, manifest.as_of, &HashSet::new())?);
+        }
+        Ok::<_, StoreError>(gone)
+    };
+    match gallery.store.read(gone)?.as_slice() {
+        [] => Ok(()),
+        gone => scrub(gallery, gone),
+    }
 }
 
 /// Takes references out of the files of every generation. One that cannot be changed is deleted, unless it is the one that the next

@@ -21,6 +21,8 @@ pub fn recorder(file: &Path) -> Vec<String> {
 pub struct Call {
     /// Its name.
     pub name: String,
+    /// The thread that made it.
+    pub thread: u32,
     /// Its arguments, as they are printed.
     pub arguments: Vec<String>,
     /// What it returned; `None` if it failed, or never did.
@@ -85,10 +87,10 @@ impl Trace {
             let number = trace.calls.len();
             trace.moments.push((at, Moment::Begins(number)));
             if let Some(begun) = line.strip_suffix(" <unfinished ...>") {
-                trace.calls.push(call(begun, None));
+                trace.calls.push(call(begun, None, thread));
                 unfinished.insert(thread.to_owned(), number);
             } else {
-                trace.calls.push(call(line, result(line)));
+                trace.calls.push(call(line, result(line), thread));
                 trace.moments.push((at, Moment::Ends(number)));
             }
         }
@@ -104,9 +106,9 @@ fn result(line: &str) -> Option<i64> {
     hex.unwrap_or_else(|| word.parse().ok()).filter(|result| *result >= 0)
 }
 
-fn call(line: &str, result: Option<i64>) -> Call {
+fn call(line: &str, result: Option<i64>, thread: &str) -> Call {
     let (name, after) = line.split_once('(').unwrap_or_else(|| panic!("no call: {line}"));
     let inner = after.rsplit_once(')').map_or(after, |(inner, _)| inner);
     let arguments = inner.split(", ").map(|argument| argument.trim_end().trim_end_matches(',').to_owned());
-    Call { name: name.to_owned(), arguments: arguments.collect(), result }
+    Call { name: name.to_owned(), thread: thread.parse().unwrap(), arguments: arguments.collect(), result }
 }

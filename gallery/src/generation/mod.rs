@@ -157,7 +157,13 @@ impl Snapshot {
                     (self.generation, self.pieces, self.codings) =
                         (next.generation, next.pieces, next.codings);
                 }
-                Delta::Forget { key, model } => self.forget(key, &model),
+                Delta::Forget { key, model } => {
+                    // It may have come with the same changes.
+                    if let Some(arrived) = arriving.remove(&model) {
+                        self.take_in(&model, arrived);
+                    }
+                    self.forget(key, &model);
+                }
             }
         }
         for (model, arriving) in arriving {

@@ -5,7 +5,9 @@ use super::{House, axis, open, sample, utopia};
 use crate::{
     SubjectChangeError,
     authority::{Caller, Grant},
-    enrol, erase,
+    enrol,
+    enrol_batch::{self, BulkRow, RowOutcome},
+    erase,
     id::{AgencyId, EncounterId, SubjectId},
     inspect::{self, Which},
     law::Category,
@@ -137,5 +139,78 @@ fn what_may_not_be_moved_stays_where_it_is() {
     assert_eq!(house.found(0), Some((one, encounters[0])));
     assert_eq!(house.found(2).map(|(subject, _)| subject), Some(other));
     assert!(house.events().len() > events, "refusals are in the log");
+    house.gallery.check().unwrap();
+}
+
+#[test]
+fn a_name_that_both_have_is_kept_in_the_move_and_what_was_moved_is_not_enrolled_again() {
+    let house = House::build();
+    let encounter = |name: &str, n| NewEncounter {
+        reference: Some(name.parse().unwrap()),
+        captured_at: None,
+        sample: sample(axis(n)),
+    };
+    let person = |name: &str, encounters| {
+        let entries = vec![(house.list, Category::Wanted)];
+        let new = NewSubject { reference: name.parse().unwrap(), entries, encounters };
+        enrol::enrol_subject(&house.gallery, &utopia(), new, None).unwrap().0
+    };
+    let one = person("one", vec![encounter("1", 0), encounter("2", 1)]);
+    let other = person("other", vec![encounter("1", 2)]);
+    let moved = one.encounters[0];
+    reassign::move_encounters(&house.gallery, &utopia(), one.subject, vec![moved], other.subject, None)
+        .unwrap();
+    assert_eq!(house.found(0), Some((other.subject, moved)));
+    let again = enrol::enrol_encounter(&house.gallery, &utopia(), one.subject, encounter("1", 0), None);
+    assert!(matches!(again, Err(enrol::EnrolError::Exists { .. })), "{again:?}");
+    let row = BulkRow {
+        subject: "one".parse().unwrap(),
+        encounter: "1".parse().unwrap(),
+        watchlist: house.list,
+        category: Category::Wanted,
+        features: axis(0).to_vec(),
+    };
+    let (outcomes, _) = enrol_batch::enrol_batch(&house.gallery, &utopia(), vec![row]).unwrap();
+    assert!(matches!(outcomes[..], [RowOutcome::Already]), "{outcomes:?}");
+    assert_eq!(house.look(axis(0)).total, 1);
+    house.gallery.check().unwrap();
+}
+
+#[test]
+fn who_is_enrolled_while_merged_is_the_others_or_nobodys() {
+    let house = House::build();
+    let (all, _) = house.person("all", &[7]);
+    for round in 0..30 {
+        let (one, _) = house.person(&format!("p{round}"), &[6]);
+        let new = NewEncounter { reference: None, captured_at: None, sample: sample(axis(5)) };
+        std::thread::scope(|scope| {
+            scope.spawn(|| drop(enrol::enrol_encounter(&house.gallery, &utopia(), one, new, None)));
+            scope.spawn(|| reassign::merge(&house.gallery, &utopia(), one, all, None).unwrap());
+            scope.spawn(|| (0..3).for_each(|_| drop(house.ask(&utopia(), house.request(axis(6)), None))));
+        });
+        assert_eq!(house.found(6).map(|(subject, _)| subject), Some(all), "round {round}");
+        assert!(house.found(5).is_none_or(|(subject, _)| subject == all), "round {round}");
+    }
+    house.gallery.check().unwrap();
+    house.reopen().gallery.check().unwrap();
+}
+
+#[test]
+fn what_could_not_be_taken_out_of_a_generation_is_taken_out_before_it_is_erased() {
+    let house = House::build();
+    let (one, encounters) = house.person("one", &[0, 1]);
+    let (other, _) = house.person("other", &[2]);
+    rebuild::rebuild(&house.gallery, &utopia(), |_| true).unwrap();
+    let rows = |generation: u64| {
+        let path = house.folder.path().join(format!("generations/{generation}/rows-0"));
+        let bytes = std::fs::read(path).unwrap();
+        bytes.chunks(bytes.len() / 3).filter(|row| row.iter().all(|byte| *byte == 0)).count()
+    };
+    let first = rebuild::chosen(&house.gallery).unwrap().unwrap().0;
+    assert_eq!(rows(first), 0);
+    reassign::move_encounters(&house.gallery, &utopia(), one, vec![encounters[1]], other, None).unwrap();
+    assert_eq!(rows(first), 1, "its place in the older file is empty");
+    erase::erase(&house.gallery, &utopia(), other, None).unwrap();
+    assert_eq!(rows(first), 2);
     house.gallery.check().unwrap();
 }

@@ -30,7 +30,7 @@ pub(crate) fn row_sums(connection: &Connection) -> Result<(), StoreError> {
         ),
         ("entry", "subject, watchlist, category, listed_at, retain_until, review_by, state"),
         ("encounter", "id, subject, reference, model, captured_at, enrolled_at"),
-        ("moved", "key, model, subject, into_subject, sequence"),
+        ("moved", "key, encounter, reference, model, subject, into_subject, sequence"),
         ("merged", "subject, into_subject"),
     ];
     for (table, columns) in tables {

@@ -226,7 +226,7 @@ impl Committer {
                 return Ok(None);
             }
         };
-        self.erased |= matches!(effect.what, What::Erase { .. });
+        self.erased |= matches!(effect.what, What::Erase { .. } | What::Move { .. } | What::Merge { .. });
         let payload = Event { at: now, actor, sequence: Some(sequence), what: effect.what }.payload();
         answer::put_outbox(connection, sequence, &salt, &payload)?;
         let keyed = key.is_some();
@@ -275,8 +275,8 @@ impl Committer {
         if unread { Err(()) } else { settled.map(Ok) }
     }
 
-    /// Takes what was erased out of the write-ahead log, unless somebody reads: then with the next erasure, or in its
-    /// own time. It is sealed under a key that is destroyed. `Err` when the store is poisoned.
+    /// Takes what was erased, and what was moved, out of the write-ahead log, unless somebody reads: then with the next change. What was erased is
+    /// sealed under a key that is destroyed. `Err` when the store is poisoned.
     fn empty_the_wal(&mut self) -> Result<(), ()> {
         let patience = |time| self.connection.busy_timeout(time);
         let emptied = match patience(Duration::ZERO) {

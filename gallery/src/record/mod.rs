@@ -59,6 +59,9 @@ pub enum StoreError {
     /// The subject's key was destroyed: it was erased, perhaps while this was read.
     #[error("the key of {0} was destroyed: the subject was erased")]
     Erased(crate::id::SubjectId),
+    /// The subject's encounter was moved to another while it was searched.
+    #[error("an encounter of {0} was moved to another subject; ask again")]
+    Moved(crate::id::SubjectId),
     /// A record is not what was written.
     #[error("the store is damaged: {0}; restore a backup")]
     Damaged(String),

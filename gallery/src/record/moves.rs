@@ -9,10 +9,11 @@ use super::{
 use crate::{
     generation::Delta,
     id::{EncounterId, EncounterKey, RecordSequence, SubjectId},
+    law::OwnReference,
     subject::EntryState,
 };
 use matcher::template::ModelId;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, ToSql, params};
 use std::collections::HashSet;
 
 impl Change<'_> {
@@ -69,20 +70,31 @@ impl Change<'_> {
         self.connection.prepare_cached("DELETE FROM encounter WHERE key = ?1")?.execute([key])?;
         let sql = "INSERT INTO encounter (id, subject, reference, model, captured_at, enrolled_at, checksum, template) \
                    VALUES (?1, ?2, ?3, ?4, ?5, ?6, row_sum(?1, ?2, ?3, ?4, ?5, ?6), ?7)";
-        let values = params![id.bytes(), to.0, reference, number, captured_at, enrolled_at, sealed];
+        // A reference is a subject's own: where the other has it already, `moved` alone keeps it.
+        let kept = if self.names_clash(to, reference.as_deref())? { None } else { reference.as_deref() };
+        let values = params![id.bytes(), to.0, kept, number, captured_at, enrolled_at, sealed];
         self.connection.prepare_cached(sql)?.execute(values)?;
-        let sql = "INSERT INTO moved (key, model, subject, into_subject, sequence, checksum) \
-                   VALUES (?1, ?2, ?3, ?4, ?5, row_sum(?1, ?2, ?3, ?4, ?5))";
-        let values = params![key, number, from.0, to.0, self.sequence.0 as i64];
+        let sql = "INSERT INTO moved (key, encounter, reference, model, subject, into_subject, sequence, checksum) \
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, row_sum(?1, ?2, ?3, ?4, ?5, ?6, ?7))";
+        let values = params![key, id.bytes(), reference, number, from.0, to.0, self.sequence.0 as i64];
         self.connection.prepare_cached(sql)?.execute(values)?;
         let model = ModelId::new(&model).map_err(|_| codec::damaged("an encounter"))?;
         Ok(Some(Delta::Forget { key: EncounterKey(key), model }))
     }
 
-    /// Has the other subject an encounter of the same reference of its owner?
-    pub(crate) fn names_clash(&self, id: EncounterId, to: SubjectRow) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM encounter c JOIN encounter o ON o.reference = c.reference AND o.subject = ?2 WHERE c.id = ?1";
-        Ok(self.connection.prepare_cached(sql)?.exists(params![id.bytes(), to.0])?)
+    fn names_clash(&self, to: SubjectRow, reference: Option<&str>) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM encounter WHERE subject = ?1 AND reference = ?2";
+        Ok(self.connection.prepare_cached(sql)?.exists(params![to.0, reference])?)
+    }
+
+    /// Was an encounter of this reference moved from the subject to another? It does not come back by being enrolled again.
+    pub(crate) fn was_moved(
+        &self,
+        subject: SubjectRow,
+        reference: &OwnReference,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM moved WHERE subject = ?1 AND reference = ?2";
+        Ok(self.connection.prepare_cached(sql)?.exists(params![subject.0, reference.as_str()])?)
     }
 
     /// Gives the entries of one subject to another. Where both stand on a watchlist, the one's is taken if it is active and the other's is not.
@@ -154,9 +166,27 @@ pub(crate) fn since(
     connection: &Connection,
     since: RecordSequence,
 ) -> Result<Vec<(ModelId, EncounterKey)>, StoreError> {
-    let sql = "SELECT m.name, v.key FROM moved v JOIN model m ON m.key = v.model WHERE v.sequence > ?1";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([since.0 as i64])?;
+    keys(connection, "v.sequence > ?1", &[&(since.0 as i64)])
+}
+
+/// The keys that a subject's encounters had before they were its own.
+pub(crate) fn before(
+    connection: &Connection,
+    subject: SubjectId,
+) -> Result<Vec<(ModelId, EncounterKey)>, StoreError> {
+    let which =
+        "v.encounter IN (SELECT c.id FROM encounter c JOIN subject s ON s.key = c.subject WHERE s.id = ?1)";
+    keys(connection, which, &[&subject.bytes()])
+}
+
+fn keys(
+    connection: &Connection,
+    which: &str,
+    of: &[&dyn ToSql],
+) -> Result<Vec<(ModelId, EncounterKey)>, StoreError> {
+    let sql = format!("SELECT m.name, v.key FROM moved v JOIN model m ON m.key = v.model WHERE {which}");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(of)?;
     let mut moved = Vec::new();
     while let Some(row) = rows.next()? {
         let model = ModelId::new(&row.get::<_, String>(0)?).map_err(|_| codec::damaged("a model"))?;

@@ -220,14 +220,17 @@ pub(crate) fn references_of(
     Ok(references)
 }
 
-/// The id of an encounter.
-pub(crate) fn encounter_id(connection: &Connection, key: EncounterKey) -> Result<EncounterId, StoreError> {
+/// The id of an encounter; `None` if it was moved or erased.
+pub(crate) fn encounter_id(
+    connection: &Connection,
+    key: EncounterKey,
+) -> Result<Option<EncounterId>, StoreError> {
     let sql = format!("SELECT c.id, {ENCOUNTER_IS_WHOLE} FROM encounter c WHERE c.key = ?1");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([key.0])?;
-    let row = rows.next()?.ok_or_else(|| codec::damaged("a candidate's encounter"))?;
+    let Some(row) = rows.next()? else { return Ok(None) };
     codec::whole(row, 1, "a candidate's encounter")?;
-    Ok(EncounterId::from_bytes(codec::id(row, 0, "an encounter's id")?))
+    Ok(Some(EncounterId::from_bytes(codec::id(row, 0, "an encounter's id")?)))
 }
 
 /// A subject's place on a watchlist: category and state.

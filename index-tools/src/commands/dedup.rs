@@ -101,9 +101,10 @@ impl Dedup {
         let mut file = options.open(&self.report).map_err(failed)?;
         let mut mark = Mark { through: 0, pairs: 0 };
         let (mut kept, mut read) = (0, 0);
-        for line in BufReader::new(&file).split(b'\n') {
-            let line = line.map_err(failed)?;
-            read += line.len() as u64 + 1;
+        let (mut lines, mut line) = (BufReader::new(&file), Vec::new());
+        while lines.read_until(b'\n', &mut line).map_err(failed)? > 0 && line.ends_with(b"\n") {
+            let line = std::mem::take(&mut line);
+            read += line.len() as u64;
             if kept == 0 {
                 if serde_json::from_slice::<Head>(&line).ok().as_ref() != Some(head) {
                     let what = format!(

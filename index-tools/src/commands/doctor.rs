@@ -17,8 +17,8 @@ use std::{
 
 /// Tell what is wrong, or unwise, about a data folder and the machine that it is on.
 ///
-/// Looks at the folder, its keys, anchor and ledger, the disk, the memory, the processor and the limits of processes; nothing is changed. What
-/// is in the folder is checked by `verify-store`. Ends with 5 if something is wrong.
+/// Looks at the folder, its keys, anchor and ledger, the disk, the memory, the processor and the limits of processes; then it opens the folder as a
+/// server would, unless its ledger of erasures is not there. What is in the folder is checked by `verify-store`. Ends with 5 if something is wrong.
 #[derive(Args)]
 pub(crate) struct Doctor {
     #[command(flatten)]
@@ -37,12 +37,14 @@ enum Finding {
 
 struct Examination<'a> {
     place: &'a Place,
+    ledger_is_there: bool,
     findings: Vec<(Finding, &'static str, String)>,
 }
 
 impl Doctor {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let mut examination = Examination { place: &self.place, findings: Vec::new() };
+        let mut examination =
+            Examination { place: &self.place, ledger_is_there: false, findings: Vec::new() };
         examination.folder();
         examination.root_key();
         examination.anchor();
@@ -125,7 +127,8 @@ impl Examination<'_> {
         let beside = folder
             .with_file_name(format!("{}.erasures", folder.file_name().unwrap_or_default().to_string_lossy()));
         let path = self.place.ledger().map_or(beside, Path::to_owned);
-        if !path.is_file() {
+        self.ledger_is_there = path.is_file();
+        if !self.ledger_is_there {
             self.find(
                 Finding::Unwise,
                 "ledger",
@@ -187,6 +190,10 @@ impl Examination<'_> {
     }
 
     fn gallery(&mut self) {
+        if !self.ledger_is_there {
+            // Another would be made, and whom the right one names not erased.
+            return self.find(Finding::Unwise, "gallery", "not looked at, without its ledger");
+        }
         let gallery = match self.place.open() {
             Ok(gallery) => gallery,
             Err(Failure::Open(OpenError::Locked)) => {
