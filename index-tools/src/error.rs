@@ -94,6 +94,20 @@ pub(crate) enum Failure {
     /// Nothing more was compared.
     #[error(transparent)]
     Dedup(#[from] DedupError),
+    /// The node does not do it.
+    #[error("the node answers {status}: {detail}")]
+    Node {
+        /// HTTP status.
+        status: u16,
+        /// Why, in its words.
+        detail: String,
+    },
+    /// The job came to no good end.
+    #[error("the job was ended: {0}")]
+    Job(String),
+    /// The node does not answer.
+    #[error("the node cannot be reached: {0}")]
+    Unreachable(String),
     /// Something is wrong with the folder or the machine.
     #[error("{0} findings are wrong")]
     Unwell(usize),
@@ -150,6 +164,7 @@ impl Failure {
     pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Argument(_)
+            | Self::Node { status: 400..=499, .. }
             | Self::File { .. }
             | Self::Matrix { .. }
             | Self::Publish(_)
@@ -188,6 +203,9 @@ impl Failure {
             | Self::Export(_)
             | Self::Dedup(_)
             | Self::Unwell(_)
+            | Self::Node { .. }
+            | Self::Job(_)
+            | Self::Unreachable(_)
             | Self::Memory(_)
             | Self::Store(_) => 5,
         }

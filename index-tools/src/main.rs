@@ -6,6 +6,8 @@ mod place;
 
 mod progress;
 
+mod remote;
+
 mod rows;
 
 mod parquet;

@@ -16,6 +16,7 @@ mod lookup;
 mod overload;
 mod power;
 mod real_faces;
+mod remote;
 mod tidy;
 mod tools;
 mod watchlists;

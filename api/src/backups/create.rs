@@ -1,9 +1,9 @@
 //! `POST /v1/backups`
 
 use crate::{
-    body::{Key, RequestHash},
+    body::Key,
     caller::By,
-    jobs::read::JobBegun,
+    jobs::{self, read::JobBegun},
     node::Node,
     problem::Problem,
 };
@@ -12,7 +12,7 @@ use axum::{
     extract::{Request, State},
     http::StatusCode,
 };
-use gallery::{job::Kind, jobs};
+use gallery::job::Kind;
 use std::sync::Arc;
 
 /// Begin to copy record and log, and the keys if the node is told where, into the folders that the node has for backups. A job tells when it is done, and under
@@ -30,9 +30,5 @@ pub(crate) async fn create_backup(
     key: Key,
     request: Request,
 ) -> Result<(StatusCode, Json<JobBegun>), Problem> {
-    let idempotency = key.with(RequestHash::new(&request.into_parts().0, &[]));
-    let gallery = Arc::clone(&node.gallery);
-    let begin = move |_: &_| jobs::start(&gallery, &caller, Kind::Backup, idempotency);
-    let (job, receipt) = node.blocking(begin).await?;
-    Ok((StatusCode::ACCEPTED, Json(JobBegun { job, receipt: receipt.into() })))
+    jobs::begin::begin(&node, caller, key, request, Kind::Backup).await
 }

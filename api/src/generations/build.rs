@@ -1,9 +1,9 @@
 //! `POST /v1/generations`
 
 use crate::{
-    body::{Key, RequestHash},
+    body::Key,
     caller::By,
-    jobs::read::JobBegun,
+    jobs::{self, read::JobBegun},
     node::Node,
     problem::Problem,
 };
@@ -12,7 +12,7 @@ use axum::{
     extract::{Request, State},
     http::StatusCode,
 };
-use gallery::{job::Kind, jobs};
+use gallery::job::Kind;
 use std::sync::Arc;
 
 /// Begin to build a generation from the record, which is put in place if it answers as the exact scan does. A job tells how far it is.
@@ -29,9 +29,5 @@ pub(crate) async fn build_generation(
     key: Key,
     request: Request,
 ) -> Result<(StatusCode, Json<JobBegun>), Problem> {
-    let idempotency = key.with(RequestHash::new(&request.into_parts().0, &[]));
-    let gallery = Arc::clone(&node.gallery);
-    let begin = move |_: &_| jobs::start(&gallery, &caller, Kind::Rebuild, idempotency);
-    let (job, receipt) = node.blocking(begin).await?;
-    Ok((StatusCode::ACCEPTED, Json(JobBegun { job, receipt: receipt.into() })))
+    jobs::begin::begin(&node, caller, key, request, Kind::Rebuild).await
 }

@@ -5,3 +5,5 @@ pub(crate) mod cancel;
 pub(crate) mod list;
 
 pub(crate) mod read;
+
+pub(crate) mod begin;

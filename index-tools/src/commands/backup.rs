@@ -1,15 +1,13 @@
 //! `limen-index backup` and `limen-index restore`
 
-use crate::{
-    error::Failure,
-    place::{For, Place},
-};
+use crate::{error::Failure, place::Place, progress::Show, remote::By};
 use clap::Args;
 use gallery::{
     ambient::Ambient,
     backup,
     restore::{self, Order},
 };
+use serde_json::json;
 use std::path::PathBuf;
 
 /// Copy record and log into a new folder, and the keys into another.
@@ -21,20 +19,31 @@ pub(crate) struct Backup {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
-    nation: For,
-    /// Folder to make.
-    #[arg(long)]
-    to: PathBuf,
+    by: By,
+    /// Folder to make; a node that is asked makes it where it is told to by its configuration.
+    #[arg(long, required_unless_present = "server", conflicts_with = "server")]
+    to: Option<PathBuf>,
     /// Folder to make for the keys.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "server")]
     keys: Option<PathBuf>,
+    #[command(flatten)]
+    show: Show,
 }
 
 impl Backup {
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        let mut shown = self.show.begin();
+        if let Some(node) = self.by.node()? {
+            let outcome = node.run_job("/v1/backups", &mut shown)?;
+            shown.end(&json!({ "outcome": outcome }), &outcome);
+            return Ok(());
+        }
+        let to = self.to.as_ref().ok_or_else(|| Failure::Argument("--to is missing".to_owned()))?;
         let gallery = self.place.open()?;
-        let made = backup::backup(&gallery, &self.nation.caller(), &self.to, self.keys.as_deref())?;
-        println!("up to event {} of the record, {} leaves of the log", made.as_of.0, made.log_size);
+        let made = backup::backup(&gallery, &self.by.caller()?, to, self.keys.as_deref())?;
+        let words =
+            format!("up to event {} of the record, {} leaves of the log", made.as_of.0, made.log_size);
+        shown.end(&json!({ "as_of": made.as_of, "log_size": made.log_size }), &words);
         Ok(())
     }
 }

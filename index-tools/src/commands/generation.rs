@@ -1,10 +1,6 @@
 //! `limen-index rebuild`, `activate`, `rollback` and `generations`
 
-use crate::{
-    error::Failure,
-    place::{For, Place},
-    progress::Show,
-};
+use crate::{error::Failure, place::Place, progress::Show, remote::By};
 use clap::Args;
 use gallery::{
     id::GenerationId,
@@ -21,16 +17,21 @@ pub(crate) struct Rebuild {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
-    nation: For,
+    by: By,
     #[command(flatten)]
     show: Show,
 }
 
 impl Rebuild {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let gallery = self.place.open()?;
         let mut shown = self.show.begin();
-        let built = rebuild::rebuild(&gallery, &self.nation.caller(), |progress| {
+        if let Some(node) = self.by.node()? {
+            let outcome = node.run_job("/v1/generations", &mut shown)?;
+            shown.end(&json!({ "outcome": outcome }), &outcome);
+            return Ok(());
+        }
+        let gallery = self.place.open()?;
+        let built = rebuild::rebuild(&gallery, &self.by.caller()?, |progress| {
             let Progress { stage, done, total } = progress;
             shown.tell(stage.as_str(), done, total);
             true
@@ -46,15 +47,19 @@ pub(crate) struct Activate {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
-    nation: For,
+    by: By,
     /// Which, by its number.
     generation: u64,
 }
 
 impl Activate {
     pub(crate) fn run(&self) -> Result<(), Failure> {
+        if let Some(node) = self.by.node()? {
+            tell(&node.ask("POST", &format!("/v1/generations/{}/activation", self.generation))?);
+            return Ok(());
+        }
         let id = GenerationId(self.generation);
-        let placed = rebuild::activate(&self.place.open()?, &self.nation.caller(), id)?;
+        let placed = rebuild::activate(&self.place.open()?, &self.by.caller()?, id)?;
         println!("generation {}, {} references", placed.id.0, placed.references);
         Ok(())
     }
@@ -66,12 +71,16 @@ pub(crate) struct Rollback {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
-    nation: For,
+    by: By,
 }
 
 impl Rollback {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let placed = rebuild::rollback(&self.place.open()?, &self.nation.caller())?;
+        if let Some(node) = self.by.node()? {
+            tell(&node.ask("POST", "/v1/generations/former/activation")?);
+            return Ok(());
+        }
+        let placed = rebuild::rollback(&self.place.open()?, &self.by.caller()?)?;
         println!("generation {}, {} references", placed.id.0, placed.references);
         Ok(())
     }
@@ -106,6 +115,11 @@ impl Generations {
         }
         Ok(())
     }
+}
+
+/// A generation that a node put in place.
+fn tell(placed: &Value) {
+    println!("generation {}, {} references", placed["id"], placed["references"]);
 }
 
 fn described(one: &GenerationInfo) -> Value {
