@@ -3,7 +3,7 @@
 use crate::{error::Failure, place::administrator, progress::Shown};
 use clap::Args;
 use gallery::{authority::Caller, law::Nation};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{path::PathBuf, time::Duration};
 
 /// By whom and where it is done: for a nation on a folder, or by a running node for whoever has a token.
@@ -68,8 +68,8 @@ impl Node {
         Err(Failure::Node { status, detail })
     }
 
-    /// Begins a job and waits for its end, showing how far it is; returns what came of it.
-    pub(crate) fn run_job(&self, path: &str, shown: &mut Shown) -> Result<String, Failure> {
+    /// Begins a job and waits for its end, showing how far it is and what came of it.
+    pub(crate) fn run_job(&self, path: &str, mut shown: Shown) -> Result<(), Failure> {
         let begun = self.ask("POST", path)?;
         let path = format!("/v1/jobs/{}", begun["job"].as_str().unwrap_or_default());
         loop {
@@ -83,7 +83,10 @@ impl Node {
                     }
                     std::thread::sleep(EVERY);
                 }
-                Some("done") => return Ok(outcome),
+                Some("done") => {
+                    shown.end(&json!({ "outcome": outcome }), &outcome);
+                    return Ok(());
+                }
                 _ => return Err(Failure::Job(outcome)),
             }
         }

@@ -32,11 +32,9 @@ pub(crate) struct Backup {
 
 impl Backup {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let mut shown = self.show.begin();
+        let shown = self.show.begin();
         if let Some(node) = self.by.node()? {
-            let outcome = node.run_job("/v1/backups", &mut shown)?;
-            shown.end(&json!({ "outcome": outcome }), &outcome);
-            return Ok(());
+            return node.run_job("/v1/backups", shown);
         }
         let to = self.to.as_ref().ok_or_else(|| Failure::Argument("--to is missing".to_owned()))?;
         let gallery = self.place.open()?;

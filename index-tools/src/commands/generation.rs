@@ -26,9 +26,7 @@ impl Rebuild {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let mut shown = self.show.begin();
         if let Some(node) = self.by.node()? {
-            let outcome = node.run_job("/v1/generations", &mut shown)?;
-            shown.end(&json!({ "outcome": outcome }), &outcome);
-            return Ok(());
+            return node.run_job("/v1/generations", shown);
         }
         let gallery = self.place.open()?;
         let built = rebuild::rebuild(&gallery, &self.by.caller()?, |progress| {
