@@ -20,7 +20,7 @@ const DRAWN: usize = 8;
 const OWN: usize = 8;
 
 /// Rows that are in memory at a time.
-const AT_ONCE: usize = 2048;
+const AT_ONCE: usize = 256;
 
 /// A probe, and the slot that it must find or must not.
 struct Trial {

@@ -40,9 +40,9 @@ pub mod record;
 
 mod fault;
 
-mod priority;
-
 pub mod gallery;
+
+mod priority;
 
 pub mod room;
 

@@ -28,7 +28,6 @@ use crate::{
 use matcher::template::ModelProfile;
 use std::{
     collections::HashSet,
-    io,
     sync::{Arc, PoisonError, TryLockError},
 };
 
@@ -112,7 +111,7 @@ pub(crate) fn rebuild_as(
     mut go_on: impl FnMut(Progress) -> bool,
 ) -> Result<GenerationInfo, RebuildError> {
     let _one_at_a_time = turn(gallery)?;
-    let pool = &quiet_pool(gallery)?;
+    let pool = &priority::quiet_pool(gallery).map_err(BuildError::from)?;
     tidy(gallery).map_err(StoreError::from)?;
     let built = build(gallery, pool, &mut go_on)
         .and_then(|manifest| place(gallery, pool, actor, manifest.id, true, &mut go_on));
@@ -213,14 +212,6 @@ fn turn(gallery: &Gallery) -> Result<std::sync::MutexGuard<'_, ()>, RebuildError
         Err(TryLockError::Poisoned(turn)) => Ok(PoisonError::into_inner(turn)),
         Err(TryLockError::WouldBlock) => Err(RebuildError::Busy),
     }
-}
-
-/// Threads that work while no lookup wants the processor.
-fn quiet_pool(gallery: &Gallery) -> Result<rayon::ThreadPool, BuildError> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(gallery.pool.current_num_threads());
-    let pool =
-        pool.thread_name(|index| format!("rebuild-{index}")).start_handler(|_| priority::yield_to_others());
-    Ok(pool.build().map_err(io::Error::other)?)
 }
 
 /// How often somebody is told how far it has come, in references.

@@ -35,7 +35,7 @@ const SAMPLE: usize = 16_384;
 /// Rows after which they are synced, so that the log's own sync never waits for much.
 const SYNC_EVERY: u32 = 512;
 /// References whose rows are in memory at a time.
-const AT_ONCE: usize = 2048;
+const AT_ONCE: usize = 256;
 /// Fewer references are searched soon enough however they are coded.
 const LEAST: usize = 1024;
 
