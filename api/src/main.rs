@@ -17,6 +17,8 @@ mod body;
 
 mod wire;
 
+mod lines;
+
 mod caller;
 
 mod lookups;
@@ -25,9 +27,15 @@ mod verifications;
 
 mod encounters;
 
+mod enrolments;
+
 mod subjects;
 
 mod watchlists;
+
+mod deduplications;
+
+mod retention;
 
 mod jobs;
 

@@ -20,14 +20,20 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
+use tokio::sync::Semaphore;
 
 /// An open gallery with its queue and its callers.
 pub(crate) struct Node {
     pub(crate) config: Config,
     pub(crate) gallery: Arc<Gallery>,
+    /// How many more answers of many lines there may be at a time.
+    pub(crate) long_answers: Arc<Semaphore>,
     scheduler: ScanScheduler,
     tokens: TokenFile,
 }
+
+/// Each holds a state of the record while it lasts.
+const LONG_ANSWERS: usize = 2;
 
 impl Node {
     /// Opens the data folder and reads the tokens.
@@ -45,7 +51,8 @@ impl Node {
         let changed = changed(&path); // looked at before it is read: a later change is seen
         let tokens = Tokens::load(&path).with_context(|| format!("{}", path.display()))?;
         let tokens = TokenFile { path, state: Mutex::new((Instant::now(), changed, Arc::new(tokens))) };
-        Ok(Self { config: config.clone(), gallery, scheduler, tokens })
+        let long_answers = Arc::new(Semaphore::new(LONG_ANSWERS));
+        Ok(Self { config: config.clone(), gallery, long_answers, scheduler, tokens })
     }
 
     /// Runs a verb where it may wait for the disk.

@@ -7,7 +7,9 @@ use axum::{
 use gallery::{
     GenerationError, SubjectChangeError,
     authority::Refusal,
+    dedup::DedupError,
     enrol::EnrolError,
+    export::ExportError,
     idempotency::KeyError,
     inspect::InspectError,
     jobs::JobError,
@@ -15,6 +17,7 @@ use gallery::{
     publish::PublishError,
     rebuild::RebuildError,
     record::{StoreError, WriteError},
+    retention::RetentionError,
     verify::VerifyError,
 };
 use serde::Serialize;
@@ -237,6 +240,15 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// For a request of rows: each is entry and encounter in one.
+    pub(crate) fn of_rows(mut self) -> Self {
+        let named = |field: String| field.replace("entries[", "rows[").replace("encounters[", "rows[");
+        self.field = self.field.map(named);
+        self
+    }
+}
+
 impl From<SubjectChangeError> for Problem {
     fn from(error: SubjectChangeError) -> Self {
         let detail = error.to_string();
@@ -246,6 +258,40 @@ impl From<SubjectChangeError> for Problem {
             SubjectChangeError::State(_) => Self::of(Kind::Exists, "id", detail),
             SubjectChangeError::Key(error) => error.into(),
             SubjectChangeError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<ExportError> for Problem {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Refused(refusal) => Self::refused(&refusal, |_| "id".to_owned()),
+            ExportError::Sink(_) => Self::new(Kind::Timeout, error),
+            ExportError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<DedupError> for Problem {
+    fn from(error: DedupError) -> Self {
+        match error {
+            DedupError::Refused(refusal) => Self::refused(&refusal, |index| format!("watchlists[{index}]")),
+            DedupError::Sink(_) => Self::new(Kind::Timeout, error),
+            DedupError::Unread(_) => Self::fault(&error),
+            DedupError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<RetentionError> for Problem {
+    fn from(error: RetentionError) -> Self {
+        let detail = error.to_string();
+        match error {
+            RetentionError::Refused(refusal) => Self::refused(&refusal, |_| "id".to_owned()),
+            RetentionError::Confirmed { list, .. } => {
+                Self::of(Kind::Exists, format!("confirmed.{list}"), detail)
+            }
+            RetentionError::Node(error) => error.into(),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Every door, once.
 
 use crate::{
-    backups, encounters, generations, health, jobs, lookups,
+    backups, deduplications, encounters, enrolments, generations, health, jobs, lookups,
     node::Node,
     problem::{Kind, Problem},
-    subjects, telemetry, verifications, watchlists,
+    retention, subjects, telemetry, verifications, watchlists,
 };
 use axum::Router;
 use std::sync::Arc;
@@ -37,9 +37,16 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(subjects::read::read_subject, subjects::retire::retire_subject))
         .routes(routes!(subjects::restriction::restrict_subject, subjects::restriction::lift_restriction))
         .routes(routes!(subjects::erase::erase_subject))
+        .routes(routes!(subjects::reassign::merge_subject))
+        .routes(routes!(subjects::reassign::move_encounters))
         .routes(routes!(encounters::create::create_encounter))
+        .routes(routes!(enrolments::create::create_enrolments))
+        .routes(routes!(deduplications::create::create_deduplication))
+        .routes(routes!(retention::read::read_retention))
+        .routes(routes!(retention::run::run_retention))
         .routes(routes!(watchlists::create::create_watchlist, watchlists::read::list_watchlists))
         .routes(routes!(watchlists::read::read_watchlist))
+        .routes(routes!(watchlists::export::export_watchlist))
         .routes(routes!(generations::build::build_generation, generations::list::list_generations))
         .routes(routes!(generations::activate::activate_generation))
         .routes(routes!(backups::create::create_backup))

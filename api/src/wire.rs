@@ -37,7 +37,8 @@ impl From<Sample> for RawFeatures {
     }
 }
 
-struct Features(Vec<f32>);
+/// Features on the wire.
+pub(crate) struct Features(pub(crate) Vec<f32>);
 
 /// A JSON number that is finite as f32: `1e39` is not.
 struct Finite(f32);
@@ -97,11 +98,16 @@ impl<'de> de::Visitor<'de> for FeaturesVisitor {
     }
 }
 
+/// Features as they are written.
+pub(crate) fn base64(features: &[f32]) -> String {
+    STANDARD.encode(features.iter().flat_map(|feature| feature.to_le_bytes()).collect::<Vec<u8>>())
+}
+
 fn words<'a>(all: impl Iterator<Item = &'a str>) -> Object {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(all)).build()
 }
 
-fn features() -> Schema {
+pub(crate) fn features() -> Schema {
     let number = ObjectBuilder::new().schema_type(Type::Number);
     let base64 = ObjectBuilder::new().schema_type(Type::String).content_encoding("base64");
     OneOfBuilder::new().item(ArrayBuilder::new().items(number)).item(base64).build().into()

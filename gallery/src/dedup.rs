@@ -8,6 +8,8 @@ use crate::{
     gallery::{Asked, Gallery},
     generation::Snapshot,
     id::{EncounterId, EncounterKey, SubjectId, WatchlistId},
+    law::OwnReference,
+    priority,
     record::{
         Reading, StoreError, WriteError,
         read::{self, StoredReference, Without},
@@ -21,6 +23,7 @@ use matcher::{
     score::{Score, Threshold},
     template::{ModelId, Probe},
 };
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, io, sync::Arc};
 
 /// References that are compared in one pass.
@@ -48,23 +51,42 @@ crate::fault::faults!(DedupError);
 /// What is compared.
 #[derive(Clone, Debug)]
 pub struct DedupRequest {
-    /// Whose active references: watchlists of the caller's nation.
+    /// Whose active references: watchlists of the caller's nation. None: all of them that the grant reaches.
     pub watchlists: Vec<WatchlistId>,
     /// From which score on two subjects are reported; by default the lowest threshold of the watchlists of a model.
     pub threshold: Option<Threshold>,
     /// References up to this one were compared before: [`Compared::through`] of the last batch, or 0.
     pub after: u64,
+    /// Is it to wait for whatever else wants the processor?
+    pub quietly: bool,
+}
+
+/// What is told of it.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// First: which watchlists are compared.
+    Begun {
+        /// In the order of their ids.
+        watchlists: Vec<WatchlistId>,
+    },
+    /// Then each batch.
+    Compared(Compared),
 }
 
 /// Two subjects who resemble each other.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Suspicion {
     /// Who was enrolled later.
     pub subject: SubjectId,
+    /// Its owner's name for it.
+    pub reference: OwnReference,
     /// With which encounter.
     pub encounter: EncounterId,
     /// Whom it resembles.
     pub other: SubjectId,
+    /// Its owner's name for it.
+    pub other_reference: OwnReference,
     /// The other's encounter with the best score.
     pub other_encounter: EncounterId,
     /// The score.
@@ -72,7 +94,8 @@ pub struct Suspicion {
 }
 
 /// A batch of references that were compared with all before them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Compared {
     /// The last of them: a later run may go on after it.
     pub through: u64,
@@ -93,19 +116,24 @@ pub fn dedup(
     gallery: &Gallery,
     caller: &Caller,
     request: &DedupRequest,
-    mut take: impl FnMut(Compared) -> io::Result<bool>,
+    mut take: impl FnMut(Told) -> io::Result<bool>,
 ) -> Result<u64, DedupError> {
     expire::due(gallery).map_err(|ExpireError(error)| error)?;
     let snapshot = gallery.current.load();
-    let asked = Asked { watchlists: &request.watchlists, ..Asked::default() };
+    let watchlists = wanted(caller, &snapshot, &request.watchlists);
+    let asked = Asked { watchlists: &watchlists, ..Asked::default() };
     let permit = authority::permit_own::<Inspect>(caller, &snapshot.catalogue, asked.watchlists);
     let permit = gallery.logged(caller, asked, permit)?;
-    let what = What::Dedup {
-        watchlists: request.watchlists.clone(),
-        threshold: request.threshold.map(Threshold::value),
-    };
+    let what =
+        What::Dedup { watchlists: watchlists.clone(), threshold: request.threshold.map(Threshold::value) };
     gallery.log_event(permit.actor(), |_| what)?;
-    let search = Search::begin(gallery, &snapshot, permit.watchlists(), request.threshold);
+    if !take(Told::Begun { watchlists: watchlists.clone() }).map_err(DedupError::Sink)? {
+        return Ok(0);
+    }
+    let quiet =
+        request.quietly.then(|| priority::quiet_pool(gallery)).transpose().map_err(StoreError::from)?;
+    let pool = quiet.as_ref().unwrap_or(&gallery.pool);
+    let search = Search::begin(gallery, pool, &snapshot, permit.watchlists(), request.threshold);
     let (mut after, mut compared) = (EncounterKey(request.after.cast_signed()), 0);
     let counted = |store: &Reading<'_>| Ok((read::searchable_up_to(store, after)?, read::searchable(store)?));
     let (mut done, total) = gallery.store.read::<_, StoreError>(counted)?;
@@ -115,15 +143,27 @@ pub fn dedup(
         done += batch.len() as u64;
         after = last.key;
         let mut suspicions = Vec::new();
-        for (model, references) in by_model(batch, &request.watchlists) {
+        for (model, references) in by_model(batch, &watchlists) {
             compared += references.len() as u64;
             suspicions.extend(search.among_earlier(&model, &references)?);
         }
         let through = after.0.cast_unsigned();
-        if !take(Compared { through, done: done.min(total), total, suspicions }).map_err(DedupError::Sink)? {
+        let told = Told::Compared(Compared { through, done: done.min(total), total, suspicions });
+        if !take(told).map_err(DedupError::Sink)? {
             return Ok(compared);
         }
     }
+}
+
+fn wanted(caller: &Caller, snapshot: &Snapshot, named: &[WatchlistId]) -> Vec<WatchlistId> {
+    let own = |list: &&Arc<Watchlist>| list.owner == *caller.nation() && authority::reaches(caller, list);
+    let mut wanted: Vec<WatchlistId> = named.to_vec();
+    if named.is_empty() {
+        wanted.extend(snapshot.catalogue.values().filter(own).map(|list| list.id));
+    }
+    wanted.sort_unstable();
+    wanted.dedup();
+    wanted
 }
 
 /// The next references after one.
@@ -151,6 +191,7 @@ fn by_model(batch: Vec<StoredReference>, lists: &[WatchlistId]) -> BTreeMap<Mode
 
 struct Search<'a> {
     gallery: &'a Gallery,
+    pool: &'a rayon::ThreadPool,
     snapshot: &'a Snapshot,
     /// Of each model: from which score on, and which references of each piece.
     asked: BTreeMap<ModelId, (Threshold, Vec<SlotFilter>)>,
@@ -159,6 +200,7 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn begin(
         gallery: &'a Gallery,
+        pool: &'a rayon::ThreadPool,
         snapshot: &'a Snapshot,
         watchlists: &[Arc<Watchlist>],
         threshold: Option<Threshold>,
@@ -174,7 +216,7 @@ impl<'a> Search<'a> {
                 piece.on_list(watchlist.id).into_iter().for_each(|list| filter.unite(list));
             }
         }
-        Self { gallery, snapshot, asked }
+        Self { gallery, pool, snapshot, asked }
     }
 
     /// Compares references of one model, in the order of their keys, with those before each.
@@ -200,7 +242,7 @@ impl<'a> Search<'a> {
         let query = |probe| Query { probe, threshold: *threshold, best: None, filters: filters.clone() };
         let queries: Vec<_> = probes.iter().map(query).collect();
         let segments: Vec<_> = pieces.iter().map(|piece| piece.segment()).collect();
-        let (found, _) = cascade::search(&self.gallery.pool, self.gallery.kernel, &segments, &queries);
+        let (found, _) = cascade::search(self.pool, self.gallery.kernel, &segments, &queries);
         let mut suspicions = Vec::new();
         for (reference, found) in references.iter().zip(found) {
             if found.compared != admitted {
@@ -216,10 +258,24 @@ impl<'a> Search<'a> {
                 *best = (*best).max((hit.score, key));
             }
             for (other, (score, key)) in others {
-                let found = self.gallery.store.read(|store| read::encounter_id(store, key))?;
-                let Some(other_encounter) = found else { continue }; // moved or erased since
-                let (subject, encounter, score) = (reference.subject, reference.id, score.value());
-                suspicions.push(Suspicion { subject, encounter, other, other_encounter, score });
+                let found = self.gallery.store.read(|store| {
+                    let other_encounter = read::encounter_id(store, key)?;
+                    let both =
+                        (read::reference_of(store, reference.subject)?, read::reference_of(store, other)?);
+                    Ok::<_, StoreError>((other_encounter, both))
+                })?;
+                let (Some(other_encounter), (Some(own), Some(other_reference))) = found else {
+                    continue; // moved or erased since
+                };
+                suspicions.push(Suspicion {
+                    subject: reference.subject,
+                    reference: own,
+                    encounter: reference.id,
+                    other,
+                    other_reference,
+                    other_encounter,
+                    score: score.value(),
+                });
             }
         }
         Ok(suspicions)

@@ -1,7 +1,7 @@
 //! Bulk enrolment: many rows in one transaction with one event.
 
 use crate::{
-    authority::{Caller, Enrol, Permit},
+    authority::{Caller, Enrol, Permit, Refusal},
     enrol::{self, EnrolError},
     event::{What, record_digest},
     gallery::Gallery,
@@ -84,7 +84,13 @@ pub fn enrol_batch(
     let mut watchlists: Vec<WatchlistId> = rows.iter().map(|row| row.watchlist).collect();
     watchlists.sort_unstable();
     watchlists.dedup();
-    let permit = enrol::permit(gallery, caller, &snapshot, &watchlists)?;
+    let row_of = |list: WatchlistId| rows.iter().position(|row| row.watchlist == list).unwrap_or(0);
+    let permit = enrol::permit(gallery, caller, &snapshot, &watchlists).map_err(|error| match error {
+        EnrolError::Refused(Refusal::Watchlist { index }) => {
+            EnrolError::Refused(Refusal::Watchlist { index: row_of(watchlists[index]) })
+        }
+        error => error,
+    })?;
     room::must_be_there(gallery, 0)?;
     let ready = gallery.pool.install(|| ready(&snapshot, &permit, rows))?;
     let outcomes = Arc::new(std::sync::Mutex::new(Vec::with_capacity(ready.len())));

@@ -8,7 +8,10 @@ use crate::{
     id::WatchlistId,
     law::{Category, OwnReference},
     record::{WriteError, read},
+    watchlist::Watchlist,
 };
+use matcher::template::ModelProfile;
+use std::sync::Arc;
 
 /// Why nothing is exported.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,22 @@ pub struct ExportedRow {
     pub features: Vec<f32>,
 }
 
+/// What an export gives.
+#[derive(Debug)]
+pub enum Given {
+    /// First: of what, and how much will come.
+    Begun {
+        /// The watchlist.
+        watchlist: Arc<Watchlist>,
+        /// References that will come.
+        references: u64,
+        /// Features that each has.
+        dimension: usize,
+    },
+    /// Then each of them.
+    Row(ExportedRow),
+}
+
 /// Gives every active reference of a watchlist of the caller's nation to `sink`, in the order of enrolment,
 /// and returns how many there were. What is to be exported is in the log before the first of them is given.
 ///
@@ -48,21 +67,27 @@ pub fn export(
     gallery: &Gallery,
     caller: &Caller,
     watchlist: WatchlistId,
-    mut sink: impl FnMut(ExportedRow) -> std::io::Result<()>,
+    mut sink: impl FnMut(Given) -> std::io::Result<()>,
 ) -> Result<u64, ExportError> {
     expire::due(gallery).map_err(|ExpireError(error)| error)?;
     let asked = Asked { watchlists: &[watchlist], ..Asked::default() };
-    let permit =
-        authority::permit_own::<Inspect>(caller, &gallery.current.load().catalogue, asked.watchlists);
+    let snapshot = gallery.current.load();
+    let permit = authority::permit_own::<Inspect>(caller, &snapshot.catalogue, asked.watchlists);
     let permit = gallery.logged(caller, asked, permit)?;
     gallery.store.read(|store| {
         let counted = read::counted(store)?.get(&watchlist).copied().unwrap_or(0);
         gallery.log_event(permit.actor(), |_| What::Export { watchlist, encounters: counted })?;
+        for list in permit.watchlists() {
+            let dimension = snapshot.models.get(&list.policy.model).map_or(0, ModelProfile::dimension);
+            let begun = Given::Begun { watchlist: Arc::clone(list), references: counted, dimension };
+            sink(begun).map_err(ExportError::Sink)?;
+        }
         let mut given = 0;
         read::each_of_watchlist(store, watchlist, |row| {
             given += 1;
             let read::Exported { subject, encounter, category, features } = row;
-            sink(ExportedRow { subject, encounter, category, features }).map_err(ExportError::Sink)
+            let row = ExportedRow { subject, encounter, category, features };
+            sink(Given::Row(row)).map_err(ExportError::Sink)
         })?;
         Ok(given)
     })

@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 
 /// Fill, read and check Limen's data folders.
 ///
-/// Works on the folder of a stopped node; while a server has it open, commands are refused. With --server, a running node rebuilds, activates, rolls back,
-/// makes backups and erases itself.
+/// Works on the folder of a stopped node; while a server has it open, commands are refused. With --server, a running node does what is asked: enrol, import, export,
+/// dedup, merge, move, erase, retention, rebuild, activate, rollback, generations and backup.
 #[derive(Parser)]
 #[command(name = "limen-index", version)]
 pub(crate) struct Cli {

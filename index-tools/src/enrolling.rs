@@ -2,17 +2,12 @@
 
 use crate::{
     error::Failure,
-    place,
     progress::{Show, Shown},
     rows::{Row, Rows},
+    target::{Outcome, Target},
 };
 use clap::ValueEnum;
-use gallery::{
-    Gallery,
-    authority::Caller,
-    enrol_batch::{self, BulkRow, RowOutcome},
-    id::WatchlistId,
-};
+use gallery::{enrol_batch::BulkRow, id::WatchlistId};
 use serde_json::json;
 use std::{
     collections::{HashMap, HashSet},
@@ -55,15 +50,14 @@ struct Tally {
 /// Enrols all rows of a source, and tells how many.
 pub(crate) fn enrol(
     source: &dyn Source,
-    gallery: &Gallery,
-    caller: &Caller,
+    target: &Target,
     show: &Show,
     on_error: OnError,
 ) -> Result<(), Failure> {
-    let total = check(source, gallery, caller, on_error)?;
+    let total = check(source, target, on_error)?;
     let (mut tally, lists) = (Tally::default(), HashMap::new());
     let name = source.name();
-    let mut run = Run { gallery, caller, on_error, name, lists, shown: show.begin(), total };
+    let mut run = Run { target, on_error, name, lists, shown: show.begin(), total };
     let result = source.rows().and_then(|rows| run.rows(rows, &mut tally));
     let Tally { enrolled, already, bad, .. } = tally;
     let words = format!("{enrolled} enrolled, {already} on record already, {bad} refused");
@@ -73,13 +67,13 @@ pub(crate) fn enrol(
 }
 
 /// How many rows there are; when told to stop, every one is well-formed and every watchlist known.
-fn check(source: &dyn Source, gallery: &Gallery, caller: &Caller, on_error: OnError) -> Result<u64, Failure> {
+fn check(source: &dyn Source, target: &Target, on_error: OnError) -> Result<u64, Failure> {
     let (mut count, mut malformed, mut known) = (0, None, HashSet::new());
     for (line, row) in source.list()? {
         count += 1;
         let checked = row.and_then(|row| {
             if !known.contains(&row.watchlist) {
-                place::watchlist(gallery, caller, &row.watchlist).map_err(|error| error.to_string())?;
+                target.watchlist(&row.watchlist).map_err(|error| error.to_string())?;
                 known.insert(row.watchlist);
             }
             Ok(())
@@ -97,8 +91,7 @@ fn check(source: &dyn Source, gallery: &Gallery, caller: &Caller, on_error: OnEr
 }
 
 struct Run<'a> {
-    gallery: &'a Gallery,
-    caller: &'a Caller,
+    target: &'a Target,
     on_error: OnError,
     name: String,
     lists: HashMap<String, WatchlistId>,
@@ -138,8 +131,7 @@ impl Run<'_> {
         let list = if let Some(list) = self.lists.get(&row.watchlist) {
             *list
         } else {
-            let found = place::watchlist(self.gallery, self.caller, &row.watchlist);
-            let list = found.map_err(|error| error.to_string())?.id;
+            let list = self.target.watchlist(&row.watchlist).map_err(|error| error.to_string())?;
             self.lists.insert(row.watchlist.clone(), list);
             list
         };
@@ -152,16 +144,16 @@ impl Run<'_> {
             return Ok(());
         }
         let (lines, rows): (Vec<u64>, Vec<BulkRow>) = batch.into_iter().unzip();
-        let (outcomes, _) = enrol_batch::enrol_batch(self.gallery, self.caller, rows)?;
+        let outcomes = self.target.enrol(rows)?;
         tally.done += lines.len() as u64;
         self.shown.tell("enrolling", tally.done, self.total);
         let mut first_bad = Ok(());
         for (line, outcome) in lines.into_iter().zip(outcomes) {
             match outcome {
-                RowOutcome::Enrolled => tally.enrolled += 1,
-                RowOutcome::Already => tally.already += 1,
-                RowOutcome::Refused(error) => {
-                    let told = self.bad(tally, line, &error.to_string());
+                Outcome::Enrolled => tally.enrolled += 1,
+                Outcome::Already => tally.already += 1,
+                Outcome::Refused { reason } => {
+                    let told = self.bad(tally, line, &reason);
                     first_bad = first_bad.and(told);
                 }
             }

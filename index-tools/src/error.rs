@@ -177,6 +177,8 @@ impl Failure {
             | Self::Rebuild(RebuildError::NoFormer | RebuildError::Generation(GenerationError::Missing(_)))
             | Self::Inspect(InspectError::Unknown)
             | Self::Change(SubjectChangeError::Unknown | SubjectChangeError::State(_))
+            | Self::Export(ExportError::Sink(_))
+            | Self::Dedup(DedupError::Sink(_))
             | Self::Token(_)
             | Self::RootKey(_)
             | Self::Anchor(AnchoringError::Anchor(AnchorError::Exists(_) | AnchorError::Inside(_)))

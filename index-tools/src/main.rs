@@ -14,6 +14,8 @@ mod parquet;
 
 mod records;
 
+mod target;
+
 mod enrolling;
 
 mod commands;

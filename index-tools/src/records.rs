@@ -43,14 +43,23 @@ fn row(record: Record) -> Result<(Row, Vec<f32>), String> {
     let Record { subject, encounter, watchlist, category, features } = record;
     let features = match features {
         Features::Numbers(numbers) => numbers,
-        Features::Text(text) => {
-            let bytes = STANDARD.decode(text).map_err(|error| format!("features: {error}"))?;
-            let (numbers, rest) = bytes.as_chunks::<4>();
-            if !rest.is_empty() {
-                return Err(format!("features: {} bytes are no numbers of f32", bytes.len()));
-            }
-            numbers.iter().map(|number| f32::from_le_bytes(*number)).collect()
-        }
+        Features::Text(text) => decode(&text)?,
     };
     Ok((Row { subject, encounter, watchlist, category }, features))
+}
+
+/// Features of a text: base64 of f32, little-endian.
+pub(crate) fn decode(text: &str) -> Result<Vec<f32>, String> {
+    // What does not decode is not repeated: it may be most of a template.
+    let bytes = STANDARD.decode(text).map_err(|_| "features: not padded standard base64".to_owned())?;
+    let (numbers, rest) = bytes.as_chunks::<4>();
+    if !rest.is_empty() {
+        return Err(format!("features: {} bytes are no numbers of f32", bytes.len()));
+    }
+    Ok(numbers.iter().map(|number| f32::from_le_bytes(*number)).collect())
+}
+
+/// Features as such a text.
+pub(crate) fn encode(features: &[f32]) -> String {
+    STANDARD.encode(features.iter().flat_map(|feature| feature.to_le_bytes()).collect::<Vec<u8>>())
 }

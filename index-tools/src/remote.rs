@@ -2,9 +2,40 @@
 
 use crate::{error::Failure, place::administrator, progress::Shown};
 use clap::Args;
-use gallery::{authority::Caller, law::Nation};
+use gallery::{authority::Caller, id::WatchlistId, law::Nation};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    time::Duration,
+};
+
+/// Which running node is to do it.
+#[derive(Args)]
+pub(crate) struct Remote {
+    /// Address of a running node that is to do it (`http://127.0.0.1:8080`), instead of this command on a folder.
+    #[arg(long, env = "LIMEN_SERVER", requires = "token_file")]
+    server: Option<String>,
+    /// File that holds a token for the node.
+    #[arg(long, env = "LIMEN_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl Remote {
+    /// The node that is to do it, if one is.
+    pub(crate) fn node(&self) -> Result<Option<Node>, Failure> {
+        let (Some(server), Some(path)) = (&self.server, &self.token_file) else { return Ok(None) };
+        let token = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        let agent = config.timeout_connect(Some(Duration::from_secs(10))).build().into();
+        Ok(Some(Node {
+            server: server.trim_end_matches('/').to_owned(),
+            token: token.trim().to_owned(),
+            agent,
+        }))
+    }
+}
 
 /// By whom and where it is done: for a nation on a folder, or by a running node for whoever has a token.
 #[derive(Args)]
@@ -12,12 +43,8 @@ pub(crate) struct By {
     /// Nation for which to act, as three capital letters; with --server, it is the token's.
     #[arg(long, required_unless_present = "server")]
     nation: Option<Nation>,
-    /// Address of a running node that is to do it (`http://127.0.0.1:8080`), instead of this command on a folder.
-    #[arg(long, env = "LIMEN_SERVER", requires = "token_file")]
-    server: Option<String>,
-    /// File that holds a token for the node.
-    #[arg(long, env = "LIMEN_TOKEN_FILE")]
-    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    remote: Remote,
 }
 
 impl By {
@@ -29,15 +56,7 @@ impl By {
 
     /// The node that is to do it, if one is.
     pub(crate) fn node(&self) -> Result<Option<Node>, Failure> {
-        let (Some(server), Some(path)) = (&self.server, &self.token_file) else { return Ok(None) };
-        let token = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
-        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
-        let agent = config.timeout_global(Some(Duration::from_mins(1))).build().into();
-        Ok(Some(Node {
-            server: server.trim_end_matches('/').to_owned(),
-            token: token.trim().to_owned(),
-            agent,
-        }))
+        self.remote.node()
     }
 }
 
@@ -50,22 +69,94 @@ pub(crate) struct Node {
 
 /// How often a job is asked after.
 const EVERY: Duration = Duration::from_millis(200);
+/// The longest line of an answer.
+const LINE_LIMIT_BYTES: u64 = 64 << 20;
 
 impl Node {
     /// What it answers, if it does what is asked.
     pub(crate) fn ask(&self, method: &str, path: &str) -> Result<Value, Failure> {
-        let unreachable = |error: ureq::Error| Failure::Unreachable(error.to_string());
+        self.tell(method, path, &[])
+    }
+
+    /// The same for a request with a body.
+    pub(crate) fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.tell("POST", path, body.to_string().as_bytes())
+    }
+
+    fn tell(&self, method: &str, path: &str, body: &[u8]) -> Result<Value, Failure> {
+        let mut response = self.send(method, path, body)?;
+        response.body_mut().with_config().limit(LINE_LIMIT_BYTES).read_json().map_err(unreachable)
+    }
+
+    fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+    ) -> Result<ureq::http::Response<ureq::Body>, Failure> {
         let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.server));
-        let request = request.header("authorization", format!("Bearer {}", self.token));
-        let request = request.body(()).map_err(|error| Failure::Argument(format!("--server: {error}")))?;
-        let mut response = self.agent.run(request).map_err(unreachable)?;
-        let status = response.status().as_u16();
-        let body: Value = response.body_mut().read_json().map_err(unreachable)?;
-        if status < 400 {
-            return Ok(body);
+        let mut request = request.header("authorization", format!("Bearer {}", self.token));
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json");
         }
-        let detail = body["detail"].as_str().unwrap_or("it does not say why").to_owned();
-        Err(Failure::Node { status, detail })
+        let wrong = |error| Failure::Argument(format!("--server: {error}"));
+        let sent = if body.is_empty() {
+            self.agent.run(request.body(()).map_err(wrong)?)
+        } else {
+            self.agent.run(request.body(body).map_err(wrong)?)
+        };
+        let mut response = sent.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        if status < 400 {
+            return Ok(response);
+        }
+        let body: Value = response.body_mut().read_json().map_err(unreachable)?;
+        Err(refused(status, &body))
+    }
+
+    /// Asks for an answer of many lines, and gives each to `take`; returns what stands at its end.
+    pub(crate) fn lines(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        mut take: impl FnMut(Value) -> Result<(), Failure>,
+    ) -> Result<Value, Failure> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let response = self.send(method, path, body.as_bytes())?;
+        let mut lines = BufReader::new(response.into_body().into_reader());
+        let broken = |why: String| Failure::Unreachable(format!("its answer breaks off: {why}"));
+        loop {
+            let mut line = Vec::new();
+            let read = std::io::Read::take(&mut lines, LINE_LIMIT_BYTES).read_until(b'\n', &mut line);
+            if read.map_err(|error| broken(error.to_string()))? == 0 {
+                return Err(broken("it has no end".to_owned()));
+            }
+            let mut line: Value = serde_json::from_slice(&line).map_err(|error| broken(error.to_string()))?;
+            if let Some(end) = line.get_mut("end") {
+                return Ok(end.take());
+            }
+            if let Some(problem) = line.get("problem") {
+                return Err(refused(problem["status"].as_u64().unwrap_or(500) as u16, problem));
+            }
+            take(line)?;
+        }
+    }
+
+    /// The id and the name of a watchlist, by either.
+    pub(crate) fn watchlist(&self, text: &str) -> Result<(WatchlistId, String), Failure> {
+        let all = self.ask("GET", "/v1/watchlists")?;
+        let all = all["watchlists"].as_array().cloned().unwrap_or_default();
+        let named = |list: &&Value| list["id"] == text || list["name"] == text;
+        let mut found = all.iter().filter(named);
+        let unknown = || Failure::Argument(format!("the token reaches no watchlist {text}"));
+        let list = found.next().ok_or_else(unknown)?;
+        if found.next().is_some() {
+            return Err(Failure::Argument(format!(
+                "the token reaches several watchlists {text}: give the id"
+            )));
+        }
+        Ok((read(list["id"].clone())?, read(list["name"].clone())?))
     }
 
     /// Begins a job and waits for its end, showing how far it is and what came of it.
@@ -91,4 +182,21 @@ impl Node {
             }
         }
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+fn unreachable(error: ureq::Error) -> Failure {
+    Failure::Unreachable(error.to_string())
+}
+
+fn refused(status: u16, problem: &Value) -> Failure {
+    let detail = problem["detail"].as_str().unwrap_or("it does not say why");
+    let field = problem["field"].as_str().map(|field| format!("{field}: ")).unwrap_or_default();
+    Failure::Node { status, detail: format!("{field}{detail}") }
+}
+
+/// What a node said, as a type.
+pub(crate) fn read<T: DeserializeOwned>(value: Value) -> Result<T, Failure> {
+    let strange = |error| Failure::Unreachable(format!("it answers what this tool does not know: {error}"));
+    serde_json::from_value(value).map_err(strange)
 }

@@ -127,7 +127,7 @@ impl Site {
         index(path, &["init", "--model", "test", "--dimension", &DIMENSION.to_string()]);
         let list = index(path, &list_arguments("UTO", "first"));
         let token = |arguments: &[&str]| index(path, &[&["token", "add"], arguments].concat());
-        let verbs = ["enrol", "retire", "restrict", "erase", "inspect", "publish", "rebuild"];
+        let verbs = ["enrol", "retire", "restrict", "erase", "reassign", "inspect", "publish", "rebuild"];
         let every: Vec<&str> = verbs.into_iter().flat_map(|verb| ["--verb", verb]).collect();
         let clerk = token(&[&["--name", "clerk", "--nation", "UTO", "--own"], every.as_slice()].concat());
         let search = ["--verb", "lookup", "--verb", "verify", "--purpose", "border_control"];

@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use tests::*;
 
 /// A list of so many rows, each another subject.
-fn people(path: &Path, count: usize) {
+pub(super) fn people(path: &Path, count: usize) {
     let row = |n| format!("s{n},e{n},first,wanted\n");
     let rows: String = (0..count).map(row).collect();
     fs::write(path, format!("subject,encounter,watchlist,category\n{rows}")).unwrap();

@@ -66,11 +66,11 @@ fn a_generation_is_built_while_served_and_a_restart_opens_it() {
         let all: serde_json::Value =
             serde_json::from_str(&index(folder, &["generations", "--json"])).unwrap();
         let current = all.as_array().unwrap().iter().find(|one| one["current"] == true).cloned();
-        current.unwrap()["generation"].as_u64().unwrap()
+        current.unwrap()["id"].as_u64().unwrap()
     };
     assert_eq!(chosen(), ids[1]);
-    index(folder, &["activate", "--nation", "UTO", &built["generation"].to_string()]);
-    assert_eq!(chosen(), built["generation"].as_u64().unwrap());
+    index(folder, &["activate", "--nation", "UTO", &built["id"].to_string()]);
+    assert_eq!(chosen(), built["id"].as_u64().unwrap());
     assert_eq!(index_output(folder, &["activate", "--nation", "UTO", "99"]).status.code(), Some(2));
     index(folder, &["verify-store"]);
 }

@@ -13,3 +13,5 @@ pub(crate) mod retire;
 pub(crate) mod restriction;
 
 pub(crate) mod erase;
+
+pub(crate) mod reassign;

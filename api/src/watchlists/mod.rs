@@ -3,3 +3,5 @@
 pub(crate) mod create;
 
 pub(crate) mod read;
+
+pub(crate) mod export;

@@ -3,10 +3,12 @@
 use crate::{
     enrolling::{self, OnError, Source},
     error::Failure,
-    place::{For, Place},
+    place::Place,
     progress::Show,
     records,
+    remote::By,
     rows::{self, Row, Rows},
+    target::Target,
 };
 use clap::Args;
 use gallery::npy::Matrix;
@@ -14,14 +16,14 @@ use std::path::PathBuf;
 
 /// Enrol many references: a matrix of features, and a list that says who is in each row.
 ///
-/// Rows are durable in batches of 4096, each one event of the audit log. Rows that are on record already are
+/// Rows are durable in batches (of 4096 on a folder), each one event of the audit log. Rows that are on record already are
 /// passed over, so an interrupted command is resumed by repeating it.
 #[derive(Args)]
 pub(crate) struct Enrol {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
-    nation: For,
+    by: By,
     /// Matrix of features (.npy, f32, N × dimension), as the model gave them.
     #[arg(long)]
     features: PathBuf,
@@ -39,12 +41,12 @@ pub(crate) struct Enrol {
 impl Enrol {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let matrix = self.matrix()?;
-        let gallery = self.place.open()?;
+        let target = Target::of(&self.place, &self.by)?;
         let (count, rows) = (rows::read(&self.rows)?.count() as u64, matrix.rows());
         if count != rows {
             return Err(Failure::Argument(format!("the matrix has {rows} rows, the list has {count}")));
         }
-        enrolling::enrol(self, &gallery, &self.nation.caller(), &self.show, self.on_error)
+        enrolling::enrol(self, &target, &self.show, self.on_error)
     }
 
     fn matrix(&self) -> Result<Matrix, Failure> {
@@ -81,7 +83,7 @@ pub(crate) struct Import {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
-    nation: For,
+    by: By,
     /// File to read.
     file: PathBuf,
     #[command(flatten)]
@@ -93,8 +95,8 @@ pub(crate) struct Import {
 
 impl Import {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let gallery = self.place.open()?;
-        enrolling::enrol(self, &gallery, &self.nation.caller(), &self.show, self.on_error)
+        let target = Target::of(&self.place, &self.by)?;
+        enrolling::enrol(self, &target, &self.show, self.on_error)
     }
 }
 

@@ -3,17 +3,13 @@
 use crate::{
     error::Failure,
     parquet,
-    place::{self, For, Place},
-    progress::Show,
+    place::{self, Place},
+    progress::{Show, Shown},
+    records,
+    remote::{self, By, Node},
 };
 use clap::Args;
-use gallery::{
-    Gallery,
-    authority::Caller,
-    expire,
-    export::{self, ExportedRow},
-    watchlist::Watchlist,
-};
+use gallery::export::{self, ExportedRow, Given};
 use npyz::WriterBuilder;
 use std::{
     fs::File,
@@ -27,7 +23,7 @@ pub(crate) struct Export {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
-    nation: For,
+    by: By,
     /// Watchlist, by id or name.
     #[arg(long)]
     watchlist: String,
@@ -44,6 +40,12 @@ pub(crate) struct Export {
     show: Show,
 }
 
+/// The files of an export.
+enum Open {
+    Both { matrix: File, rows: File },
+    Parquet(File),
+}
+
 /// Where an export goes.
 enum Sink {
     Both { matrix: Box<dyn Matrix>, rows: Box<csv::Writer<File>> },
@@ -52,13 +54,13 @@ enum Sink {
 
 /// A matrix that is being written.
 trait Matrix {
-    fn push(&mut self, features: Vec<f32>) -> io::Result<()>;
+    fn push(&mut self, features: &[f32]) -> io::Result<()>;
     fn finish(self: Box<Self>) -> io::Result<()>;
 }
 
 impl<W: io::Write> Matrix for npyz::NpyWriter<f32, W> {
-    fn push(&mut self, features: Vec<f32>) -> io::Result<()> {
-        self.extend(features)
+    fn push(&mut self, features: &[f32]) -> io::Result<()> {
+        self.extend(features.iter().copied())
     }
 
     fn finish(self: Box<Self>) -> io::Result<()> {
@@ -68,82 +70,140 @@ impl<W: io::Write> Matrix for npyz::NpyWriter<f32, W> {
 
 impl Export {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let gallery = self.place.open()?;
-        let caller = self.nation.caller();
-        expire::due(&gallery)?; // before the matrix's shape is known
-        let list = place::watchlist(&gallery, &caller, &self.watchlist)?;
-        let active = gallery.status()?.active;
-        let count = active.iter().find(|(id, _)| *id == list.id).map_or(0, |(_, count)| *count);
-        let profiles = gallery::publish::models(&gallery);
-        let profile = profiles.iter().find(|profile| *profile.id() == list.policy.model);
-        let dimension = profile.map_or(0, matcher::template::ModelProfile::dimension) as u64;
-        let mut made = Vec::new();
-        let written = self
-            .begin([count, dimension], &mut made)
-            .and_then(|sink| self.write(&gallery, &caller, &list, count, sink));
-        if written.is_err() {
+        let node = self.by.node()?;
+        let mut files = Vec::new();
+        let made = self.open(&mut files).and_then(|open| {
+            let mut out = Out {
+                open: Some(open),
+                sink: None,
+                name: String::new(),
+                count: 0,
+                done: 0,
+                shown: self.show.begin(),
+            };
+            if let Some(node) = node {
+                self.by_node(&node, &mut out)?;
+            } else {
+                self.by_folder(&mut out)?;
+            }
+            out.finish().map_err(not_written)
+        });
+        if made.is_err() {
             // Half an export is of no use, and holds features.
-            made.iter().for_each(|path| drop(std::fs::remove_file(path)));
+            files.iter().for_each(|path| drop(std::fs::remove_file(path)));
         }
-        written
+        made
     }
 
     /// Makes the files; `made` are those that are there now and were not.
-    fn begin<'a>(&'a self, shape: [u64; 2], made: &mut Vec<&'a Path>) -> Result<Sink, Failure> {
+    fn open<'a>(&'a self, made: &mut Vec<&'a Path>) -> Result<Open, Failure> {
         let mut make = |path: &'a Path| create(path).inspect(|_| made.push(path));
         if let Some(path) = &self.parquet {
-            let begun = parquet::Writer::begin(make(path)?);
-            return Ok(Sink::Parquet(Box::new(begun.map_err(|error| Failure::file(path, error))?)));
+            return Ok(Open::Parquet(make(path)?));
         }
         let both = self.features.as_ref().zip(self.rows.as_ref());
         let (features, rows) = both.ok_or_else(|| Failure::Argument("--features and --rows".to_owned()))?;
-        let matrix = npyz::WriteOptions::new()
-            .default_dtype()
-            .shape(&shape)
-            .writer(BufWriter::new(make(features)?))
-            .begin_nd()
-            .map_err(|error| Failure::file(features, error))?;
-        let mut rows = csv::Writer::from_writer(make(rows)?);
-        rows.write_record(["subject", "encounter", "watchlist", "category"]).map_err(csv_failed)?;
-        Ok(Sink::Both { matrix: Box::new(matrix), rows: Box::new(rows) })
+        Ok(Open::Both { matrix: make(features)?, rows: make(rows)? })
     }
 
-    fn write(
-        &self,
-        gallery: &Gallery,
-        caller: &Caller,
-        list: &Watchlist,
-        count: u64,
-        mut sink: Sink,
-    ) -> Result<(), Failure> {
-        let (mut shown, mut done) = (self.show.begin(), 0);
-        let written = export::export(gallery, caller, list.id, |row| {
-            let ExportedRow { subject, encounter, category, features } = row;
-            let encounter = encounter.as_ref().map_or("", |encounter| encounter.as_str());
-            let texts = [subject.as_str(), encounter, list.policy.name.as_str(), category.as_str()];
-            done += 1;
-            shown.tell("exporting", done, count);
-            match &mut sink {
-                Sink::Both { matrix, rows } => {
-                    rows.write_record(texts).map_err(io::Error::from)?;
-                    matrix.push(features)
-                }
-                Sink::Parquet(file) => file.push(texts, &features),
+    fn by_folder(&self, out: &mut Out) -> Result<(), Failure> {
+        let (gallery, caller) = (self.place.open()?, self.by.caller()?);
+        let list = place::watchlist(&gallery, &caller, &self.watchlist)?;
+        export::export(&gallery, &caller, list.id, |given| match given {
+            Given::Begun { watchlist, references, dimension } => {
+                out.begin(watchlist.policy.name.as_str(), references, dimension as u64)
             }
+            Given::Row(row) => out.row(&row),
         })?;
-        let finished = match sink {
-            Sink::Both { matrix, mut rows } => matrix.finish().and_then(|()| rows.flush()),
-            Sink::Parquet(file) => file.finish(),
+        Ok(())
+    }
+
+    fn by_node(&self, node: &Node, out: &mut Out) -> Result<(), Failure> {
+        let (id, _) = node.watchlist(&self.watchlist)?;
+        let path = format!("/v1/watchlists/{id}/references");
+        let end = node.lines("GET", &path, None, |mut line| {
+            if line.get("features").is_none() {
+                let number = |name: &str| line[name].as_u64().unwrap_or(0);
+                let name = line["watchlist"].as_str().unwrap_or_default();
+                return out.begin(name, number("references"), number("dimension")).map_err(not_written);
+            }
+            let features = line["features"].as_str().unwrap_or_default();
+            let features = records::decode(features).map_err(Failure::Unreachable)?;
+            let (subject, encounter) = (line["subject"].take(), line["encounter"].take());
+            let (subject, encounter) = (remote::read(subject)?, remote::read(encounter)?);
+            let category = remote::read(line["category"].take())?;
+            out.row(&ExportedRow { subject, encounter, category, features }).map_err(not_written)
+        })?;
+        if end["references"] == out.done {
+            Ok(())
+        } else {
+            Err(Failure::Unreachable("rows are missing".to_owned()))
+        }
+    }
+}
+
+/// What is being written.
+struct Out {
+    open: Option<Open>,
+    sink: Option<Sink>,
+    name: String,
+    count: u64,
+    done: u64,
+    shown: Shown,
+}
+
+impl Out {
+    fn begin(&mut self, name: &str, references: u64, dimension: u64) -> io::Result<()> {
+        name.clone_into(&mut self.name);
+        self.count = references;
+        self.sink = match self.open.take() {
+            None => return Err(io::Error::other("it begins twice")),
+            Some(Open::Parquet(file)) => Some(Sink::Parquet(Box::new(parquet::Writer::begin(file)?))),
+            Some(Open::Both { matrix, rows }) => {
+                let matrix = npyz::WriteOptions::new()
+                    .default_dtype()
+                    .shape(&[references, dimension])
+                    .writer(BufWriter::new(matrix))
+                    .begin_nd()?;
+                let mut rows = csv::Writer::from_writer(rows);
+                rows.write_record(["subject", "encounter", "watchlist", "category"])?;
+                Some(Sink::Both { matrix: Box::new(matrix), rows: Box::new(rows) })
+            }
         };
-        finished.map_err(|error| Failure::Argument(format!("the export could not be ended: {error}")))?;
-        shown.end(&serde_json::json!({ "references": written }), &format!("{written} references"));
+        Ok(())
+    }
+
+    fn row(&mut self, row: &ExportedRow) -> io::Result<()> {
+        let ExportedRow { subject, encounter, category, features } = row;
+        let encounter = encounter.as_ref().map_or("", |encounter| encounter.as_str());
+        let texts = [subject.as_str(), encounter, &self.name, category.as_str()];
+        self.done += 1;
+        self.shown.tell("exporting", self.done, self.count);
+        match &mut self.sink {
+            None => Err(io::Error::other("it does not begin")),
+            Some(Sink::Both { matrix, rows }) => {
+                rows.write_record(texts)?;
+                matrix.push(features)
+            }
+            Some(Sink::Parquet(file)) => file.push(texts, features),
+        }
+    }
+
+    fn finish(self) -> io::Result<()> {
+        match self.sink {
+            None => return Err(io::Error::other("it does not begin")),
+            Some(Sink::Both { matrix, mut rows }) => matrix.finish().and_then(|()| rows.flush())?,
+            Some(Sink::Parquet(file)) => file.finish()?,
+        }
+        let result = serde_json::json!({ "references": self.done });
+        self.shown.end(&result, &format!("{} references", self.done));
         Ok(())
     }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "for map_err")]
-fn csv_failed(error: csv::Error) -> Failure {
-    Failure::Argument(error.to_string())
+fn not_written(error: io::Error) -> Failure {
+    Failure::Argument(format!("the export could not be written: {error}"))
 }
 
 /// A new file that only its owner can read.

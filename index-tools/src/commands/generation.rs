@@ -1,6 +1,11 @@
 //! `limen-index rebuild`, `activate`, `rollback` and `generations`
 
-use crate::{error::Failure, place::Place, progress::Show, remote::By};
+use crate::{
+    error::Failure,
+    place::Place,
+    progress::Show,
+    remote::{self, By, Remote},
+};
 use clap::Args;
 use gallery::{
     id::GenerationId,
@@ -89,6 +94,8 @@ impl Rollback {
 pub(crate) struct Generations {
     #[command(flatten)]
     place: Place,
+    #[command(flatten)]
+    remote: Remote,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -96,19 +103,27 @@ pub(crate) struct Generations {
 
 impl Generations {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let gallery = self.place.open()?;
-        let chosen = rebuild::chosen(&gallery)?;
-        let mut all = rebuild::generations(&gallery)?;
-        all.iter_mut().for_each(|one| one.current = Some(one.id) == chosen);
+        let all: Vec<Value> = if let Some(node) = self.remote.node()? {
+            remote::read(node.ask("GET", "/v1/generations")?["generations"].take())?
+        } else {
+            let gallery = self.place.open()?;
+            let chosen = rebuild::chosen(&gallery)?;
+            let mut all = rebuild::generations(&gallery)?;
+            all.iter_mut().for_each(|one| one.current = Some(one.id) == chosen);
+            all.iter().map(described).collect()
+        };
         if self.json {
-            println!("{:#}", Value::Array(all.iter().map(described).collect()));
+            println!("{:#}", Value::Array(all));
             return Ok(());
         }
         for one in all {
-            let mark = if one.current { "*" } else { " " };
+            let mark = if one["current"] == true { "*" } else { " " };
             println!(
                 "{mark} {}\t{}\t{} references\tup to event {}",
-                one.id.0, one.built_at, one.references, one.as_of.0
+                one["id"],
+                one["built_at"].as_str().unwrap_or_default(),
+                one["references"],
+                one["as_of"]
             );
         }
         Ok(())
@@ -122,7 +137,7 @@ fn tell(placed: &Value) {
 
 fn described(one: &GenerationInfo) -> Value {
     json!({
-        "generation": one.id, "as_of": one.as_of, "built_at": one.built_at,
+        "id": one.id, "as_of": one.as_of, "built_at": one.built_at,
         "references": one.references, "root": one.root, "current": one.current,
     })
 }

@@ -1,14 +1,12 @@
 //! `limen-index merge` and `limen-index move`
 
-use crate::{
-    error::Failure,
-    place::{For, Place},
-};
+use crate::{error::Failure, place::Place, remote::By};
 use clap::Args;
 use gallery::{
     id::{EncounterId, SubjectId},
     reassign,
 };
+use serde_json::{Value, json};
 
 /// Merge a subject into another: they are the same person.
 ///
@@ -19,7 +17,7 @@ pub(crate) struct Merge {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
-    nation: For,
+    by: By,
     /// Subject that is another, by Limen's id.
     #[arg(long)]
     from: SubjectId,
@@ -30,9 +28,13 @@ pub(crate) struct Merge {
 
 impl Merge {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let gallery = self.place.open()?;
-        let (_, receipt) = reassign::merge(&gallery, &self.nation.caller(), self.from, self.into, None)?;
-        println!("{} is {} from now on\tleaf {}", self.from, self.into, receipt.leaf_index());
+        let Self { place, by, from, into } = self;
+        let leaf = if let Some(node) = by.node()? {
+            leaf(&node.post(&format!("/v1/subjects/{from}/merger"), &json!({ "into": into }))?)
+        } else {
+            reassign::merge(&place.open()?, &by.caller()?, *from, *into, None)?.1.leaf_index()
+        };
+        println!("{from} is {into} from now on\tleaf {leaf}");
         Ok(())
     }
 }
@@ -46,7 +48,7 @@ pub(crate) struct Move {
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
-    nation: For,
+    by: By,
     /// Whose they are said to be, by Limen's id.
     #[arg(long)]
     from: SubjectId,
@@ -60,11 +62,21 @@ pub(crate) struct Move {
 
 impl Move {
     pub(crate) fn run(&self) -> Result<(), Failure> {
-        let gallery = self.place.open()?;
-        let (caller, encounters) = (self.nation.caller(), self.encounters.clone());
-        let (_, receipt) =
-            reassign::move_encounters(&gallery, &caller, self.from, encounters, self.to, None)?;
-        println!("{} encounters moved\tleaf {}", self.encounters.len(), receipt.leaf_index());
+        let Self { place, by, from, encounters, to } = self;
+        let leaf = if let Some(node) = by.node()? {
+            let body = json!({ "encounters": encounters, "to": to });
+            leaf(&node.post(&format!("/v1/subjects/{from}/moves"), &body)?)
+        } else {
+            let (gallery, caller) = (place.open()?, by.caller()?);
+            let moved = reassign::move_encounters(&gallery, &caller, *from, encounters.clone(), *to, None)?;
+            moved.1.leaf_index()
+        };
+        println!("{} encounters moved\tleaf {leaf}", encounters.len());
         Ok(())
     }
+}
+
+/// Of a node's answer.
+fn leaf(answer: &Value) -> u64 {
+    answer["receipt"]["leaf_index"].as_u64().unwrap_or(0)
 }

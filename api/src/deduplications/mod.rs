@@ -1,0 +1,3 @@
+//! `/v1/deduplications`
+
+pub(crate) mod create;

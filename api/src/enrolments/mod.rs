@@ -1,0 +1,3 @@
+//! `/v1/enrolments`
+
+pub(crate) mod create;

@@ -1,0 +1,5 @@
+//! `/v1/retention`
+
+pub(crate) mod read;
+
+pub(crate) mod run;
