@@ -15,7 +15,9 @@ tool() { target/release/limen-index "$@"; }
 tool init --model m --dimension 512 > /dev/null
 list=$(tool watchlist add --nation UTO --name first --purpose border_control --legal-basis eu_2018_1861 --handling H1 \
   --category wanted --model m --threshold 0.9 --retention-days 30)
-token=$(tool token add --name guard --nation UTO --watchlist "$list" --verb lookup --purpose border_control)
+tool grant officers --nation UTO --name first --name second | split -l 1 - "$place/officer-"
+token=$(tool grant add --token-file "$place/officer-aa" --approver "$place/officer-ab" --name guard --role checkpoint \
+  --watchlist "$list" --purpose border_control | cut -f2)
 tool enrol --nation UTO --features "$place/features.npy" --rows "$place/rows.csv" > /dev/null
 rm "$place/features.npy"
 tool rebuild --nation UTO

@@ -8,7 +8,7 @@ use axum::{
     extract::FromRequestParts,
     http::{header, request::Parts},
 };
-use gallery::authority::Caller;
+use gallery::{authority::Caller, grant::Credential};
 use std::sync::Arc;
 
 /// The caller whose bearer token came with the request.
@@ -24,6 +24,7 @@ impl FromRequestParts<Arc<Node>> for By {
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
         let unknown = || Problem::of(Kind::Unauthenticated, "Authorization", "no valid bearer token");
-        token.and_then(|token| node.caller(token)).map(Self).ok_or_else(unknown)
+        let credential = token.map(Credential::of_token);
+        credential.and_then(|credential| node.caller(&credential)).map(Self).ok_or_else(unknown)
     }
 }

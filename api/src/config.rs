@@ -35,8 +35,6 @@ pub(crate) struct Config {
     pub(crate) folder: PathBuf,
     /// Address to listen on.
     pub(crate) listen: SocketAddr,
-    /// Token file; by default `tokens.json` in the data folder.
-    pub(crate) tokens: Option<PathBuf>,
     /// Threads that scan; 0 takes every core.
     pub(crate) scan_threads: usize,
     /// How references are searched.
@@ -71,7 +69,6 @@ impl Config {
         Self {
             folder: folder.to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            tokens: None,
             scan_threads: 0,
             index: Index::Exhaustive,
             anchor: None,
@@ -147,11 +144,6 @@ impl Config {
     pub(crate) fn root_key(&self) -> Result<RootKey, RootKeyError> {
         let text = std::env::var("LIMEN_ROOT_KEY").ok();
         RootKey::find(&self.folder, text.as_deref(), self.root_key.as_deref())
-    }
-
-    /// Where the tokens are.
-    pub(crate) fn token_file(&self) -> PathBuf {
-        self.tokens.clone().unwrap_or_else(|| self.folder.join(gallery::token::FILE_NAME))
     }
 }
 

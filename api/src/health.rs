@@ -23,7 +23,7 @@ pub(crate) struct Ready {
     /// The kernel that scans use.
     kernel: &'static str,
     /// Is there anyone who may call?
-    has_tokens: bool,
+    has_callers: bool,
 }
 
 /// What runs.
@@ -53,7 +53,7 @@ pub(crate) async fn readyz(State(node): State<Arc<Node>>) -> Result<Json<Ready>,
         generation: generation.0,
         as_of: as_of.0,
         kernel: node.gallery.kernel().name(),
-        has_tokens: node.tokens() > 0,
+        has_callers: node.callers() > 0,
     }))
 }
 

@@ -37,6 +37,8 @@ mod deduplications;
 
 mod retention;
 
+mod grants;
+
 mod jobs;
 
 mod generations;

@@ -5,21 +5,16 @@ use crate::{
     problem::{Kind, Problem},
     scan_scheduler::{ScanScheduler, ScheduleError},
 };
-use anyhow::Context;
 use gallery::{
-    Gallery, Setup,
+    Gallery, Setup, administer,
     ambient::Ambient,
     authority::Caller,
     gallery::Backups,
+    grant::Credential,
     keys::root::RootKey,
     lookup::{Concluding, Prepared},
-    token::Tokens,
 };
-use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant, SystemTime},
-};
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// An open gallery with its queue and its callers.
@@ -29,7 +24,6 @@ pub(crate) struct Node {
     /// How many more answers of many lines there may be at a time.
     pub(crate) long_answers: Arc<Semaphore>,
     scheduler: ScanScheduler,
-    tokens: TokenFile,
 }
 
 /// Each holds a state of the record while it lasts.
@@ -47,12 +41,8 @@ impl Node {
         let setup = Setup { root, threads, index: config.index, anchor, ledger, reserve_bytes, backups };
         let gallery = Arc::new(Gallery::open(&config.folder, setup, Ambient::system())?);
         let scheduler = ScanScheduler::start(Arc::clone(&gallery), config.lookup_queue)?;
-        let path = config.token_file();
-        let changed = changed(&path); // looked at before it is read: a later change is seen
-        let tokens = Tokens::load(&path).with_context(|| format!("{}", path.display()))?;
-        let tokens = TokenFile { path, state: Mutex::new((Instant::now(), changed, Arc::new(tokens))) };
         let long_answers = Arc::new(Semaphore::new(LONG_ANSWERS));
-        Ok(Self { config: config.clone(), gallery, long_answers, scheduler, tokens })
+        Ok(Self { config: config.clone(), gallery, long_answers, scheduler })
     }
 
     /// Runs a verb where it may wait for the disk.
@@ -82,42 +72,13 @@ impl Node {
         })
     }
 
-    /// Whose token is it?
-    pub(crate) fn caller(&self, token: &str) -> Option<Caller> {
-        self.tokens.current().caller(token)
+    /// Whose credential is it?
+    pub(crate) fn caller(&self, credential: &Credential) -> Option<Caller> {
+        administer::recognise(&self.gallery, credential)
     }
 
-    /// How many tokens there are.
-    pub(crate) fn tokens(&self) -> usize {
-        self.tokens.current().len()
+    /// How many callers hold a grant.
+    pub(crate) fn callers(&self) -> usize {
+        administer::count(&self.gallery)
     }
-}
-
-/// The token file, read again when it has changed, so that a token made or revoked counts within a second.
-struct TokenFile {
-    path: PathBuf,
-    state: Mutex<(Instant, Option<SystemTime>, Arc<Tokens>)>,
-}
-
-const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-impl TokenFile {
-    fn current(&self) -> Arc<Tokens> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.0.elapsed() >= LOOK_EVERY {
-            state.0 = Instant::now();
-            let now = changed(&self.path);
-            if now != state.1 {
-                match Tokens::load(&self.path) {
-                    Ok(tokens) => (state.1, state.2) = (now, Arc::new(tokens)),
-                    Err(error) => tracing::error!(%error, "the token file is not used; the old tokens stay"),
-                }
-            }
-        }
-        Arc::clone(&state.2)
-    }
-}
-
-fn changed(path: &std::path::Path) -> Option<SystemTime> {
-    std::fs::metadata(path).and_then(|file| file.modified()).ok()
 }

@@ -6,6 +6,7 @@ use axum::{
 };
 use gallery::{
     GenerationError, SubjectChangeError,
+    administer::AdministerError,
     authority::Refusal,
     dedup::DedupError,
     enrol::EnrolError,
@@ -91,6 +92,11 @@ impl Problem {
     /// A problem with a field of the request.
     pub(crate) fn of(kind: Kind, field: impl Into<String>, detail: impl std::fmt::Display) -> Self {
         Self { field: Some(field.into()), ..Self::new(kind, detail) }
+    }
+
+    /// A value that cannot be read.
+    pub(crate) fn malformed(field: &str, detail: impl std::fmt::Display) -> Self {
+        Self::of(Kind::Malformed, field, detail)
     }
 
     /// A refusal, with the field that is not permitted. `watchlist` names the field of a watchlist by its
@@ -292,6 +298,27 @@ impl From<RetentionError> for Problem {
                 Self::of(Kind::Exists, format!("confirmed.{list}"), detail)
             }
             RetentionError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<AdministerError> for Problem {
+    fn from(error: AdministerError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AdministerError::Refused(refusal) => {
+                Self::refused(&refusal, |index| format!("content.watchlists[{index}]"))
+            }
+            AdministerError::Holder(error) => {
+                Self::of(Kind::Invalid, format!("content.{}", error.field()), detail)
+            }
+            AdministerError::Days => Self::of(Kind::Invalid, "days", detail),
+            AdministerError::Own => Self::of(Kind::Invalid, "content.nation", detail),
+            AdministerError::Exists => Self::of(Kind::Exists, "content.name", detail),
+            AdministerError::Unknown => Self::of(Kind::Unknown, "id", detail),
+            AdministerError::SameOfficer => Self::of(Kind::Refused, "Authorization", detail),
+            AdministerError::Decided | AdministerError::HasOfficers => Self::of(Kind::Exists, "id", detail),
+            AdministerError::Node(error) => error.into(),
         }
     }
 }

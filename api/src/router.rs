@@ -1,7 +1,7 @@
 //! Every door, once.
 
 use crate::{
-    backups, deduplications, encounters, enrolments, generations, health, jobs, lookups,
+    backups, deduplications, encounters, enrolments, generations, grants, health, jobs, lookups,
     node::Node,
     problem::{Kind, Problem},
     retention, subjects, telemetry, verifications, watchlists,
@@ -52,6 +52,9 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(backups::create::create_backup))
         .routes(routes!(jobs::list::list_jobs))
         .routes(routes!(jobs::read::read_job, jobs::cancel::cancel_job))
+        .routes(routes!(grants::create::propose_grant, grants::list::list_grants))
+        .routes(routes!(grants::decide::revoke_grant))
+        .routes(routes!(grants::decide::approve_grant))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::version))

@@ -20,9 +20,9 @@ use tokio::{
 pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
     telemetry::init();
     let node = Arc::new(Node::open(config, config.root_key()?)?);
-    if node.tokens() == 0 {
+    if node.callers() == 0 {
         tracing::warn!(
-            "there is no token yet, so every call is refused: make one with `limen-index token add`"
+            "nobody holds a grant yet, so every call is refused: begin with `limen-index grant officers`"
         );
     }
     if let Some(why) = rebuild::wanted(&node.gallery) {

@@ -1,77 +1,21 @@
 //! Who may do what: the only maker of permits.
 //!
-//! The rules are small so far: a caller's token lists verbs, watchlists and purposes; a watchlist lists the
-//! purposes and instruments that it serves; records are changed by their own nation only.
+//! A caller's grant gives verbs, watchlists and purposes; a watchlist lists the purposes and instruments that it serves, and the nations that it
+//! is shared with; records are changed by their own nation only.
 
+pub use crate::caller::{Actor, Caller, Reach, Rights, VerbName};
 use crate::{
-    id::{AgencyId, WatchlistId},
-    law::{CaseReference, LegalBasis, Nation, OwnReference, Purpose},
+    id::WatchlistId,
+    law::{CaseReference, LegalBasis, Purpose},
+    timestamp::Timestamp,
     watchlist::Watchlist,
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     marker::PhantomData,
     sync::Arc,
 };
-
-/// A thing that can be done, as it stands in grants and events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum VerbName {
-    /// Search watchlists with a probe.
-    Lookup,
-    /// Compare a probe with one subject.
-    Verify,
-    /// Put subjects and encounters on record.
-    Enrol,
-    /// Take subjects out of the search.
-    Retire,
-    /// Keep contested subjects out of the search, and put them back.
-    Restrict,
-    /// Erase subjects.
-    Erase,
-    /// Move encounters between subjects, and merge subjects.
-    Reassign,
-    /// Read subjects.
-    Inspect,
-    /// Make watchlists.
-    Publish,
-    /// Build what is searched anew, and put it in place.
-    Rebuild,
-}
-
-impl VerbName {
-    /// Every verb.
-    pub const ALL: &'static [Self] = &[
-        Self::Lookup,
-        Self::Verify,
-        Self::Enrol,
-        Self::Retire,
-        Self::Restrict,
-        Self::Erase,
-        Self::Reassign,
-        Self::Inspect,
-        Self::Publish,
-        Self::Rebuild,
-    ];
-
-    /// As it is written.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Lookup => "lookup",
-            Self::Verify => "verify",
-            Self::Enrol => "enrol",
-            Self::Retire => "retire",
-            Self::Restrict => "restrict",
-            Self::Erase => "erase",
-            Self::Reassign => "reassign",
-            Self::Inspect => "inspect",
-            Self::Publish => "publish",
-            Self::Rebuild => "rebuild",
-        }
-    }
-}
 
 /// Why a search is made. Each search has all three.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,93 +70,8 @@ verbs! {
     Publish(());
     /// Build what is searched anew, and put it in place.
     Rebuild(());
-}
-
-/// The watchlists that a grant reaches.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reach {
-    /// Those of the caller's own nation, also those made later.
-    Own,
-    /// These.
-    Listed(BTreeSet<WatchlistId>),
-}
-
-/// What a caller may do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Grant {
-    /// Which verbs.
-    pub verbs: BTreeSet<VerbName>,
-    /// On which watchlists.
-    pub watchlists: Reach,
-    /// For which purposes.
-    pub purposes: BTreeSet<Purpose>,
-}
-
-/// Who calls. Made where a token is recognised, and by the administrator's tools on a stopped node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    pub(crate) name: OwnReference,
-    pub(crate) agency: AgencyId,
-    pub(crate) nation: Nation,
-    pub(crate) grant: Grant,
-}
-
-impl Caller {
-    /// Whoever holds a stopped node's folder and acts for a nation: every verb on that nation's watchlists,
-    /// for every purpose. For the administrator's tools; no request over the network is made by one.
-    pub fn administrator(name: OwnReference, nation: Nation) -> Self {
-        let grant = Grant {
-            verbs: VerbName::ALL.iter().copied().collect(),
-            watchlists: Reach::Own,
-            purposes: Purpose::ALL.iter().copied().collect(),
-        };
-        Self { name, agency: AgencyId::from_bytes([0; 16]), nation, grant }
-    }
-
-    /// The name of the caller's token.
-    pub fn name(&self) -> &OwnReference {
-        &self.name
-    }
-
-    /// Agency, nation and name: a token of another holder may have the same name later.
-    pub(crate) fn identity(&self) -> String {
-        format!("{}/{}/{}", self.agency, self.nation, self.name)
-    }
-
-    /// The nation for which the caller acts.
-    pub fn nation(&self) -> &Nation {
-        &self.nation
-    }
-}
-
-/// Who acted, as events name them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Actor {
-    /// The caller's name.
-    pub name: OwnReference,
-    /// The caller's authority.
-    pub agency: AgencyId,
-    /// The caller's nation.
-    pub nation: Nation,
-}
-
-impl Actor {
-    /// Who acts when the clock does, or a restart.
-    pub(crate) fn node() -> Self {
-        Self {
-            name: "limen".parse().expect("a plain name"),
-            agency: AgencyId::from_bytes([0; 16]),
-            nation: Nation::unspecified(),
-        }
-    }
-}
-
-impl From<&Caller> for Actor {
-    fn from(caller: &Caller) -> Self {
-        Self { name: caller.name.clone(), agency: caller.agency, nation: caller.nation.clone() }
-    }
+    /// Grant what others may do, and take it back.
+    Administer(());
 }
 
 /// Proof that this caller may do this verb, on these watchlists, on this ground. Made only here.
@@ -253,8 +112,8 @@ impl<V: Verb> Permit<V> {
 /// Why a permit is refused. An unknown watchlist and one that is not granted look the same.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The token does not list the verb.
-    #[error("this token may not {}", .0.as_str())]
+    /// The caller's role does not have the verb.
+    #[error("this caller may not {}", .0.as_str())]
     Verb(VerbName),
     /// Unknown, not granted, or of another nation where only the owner may act.
     #[error("watchlist {index} is unknown or not granted to this caller for this")]
@@ -262,7 +121,7 @@ pub enum Refusal {
         /// Position in the request, from 0.
         index: usize,
     },
-    /// The token or the watchlist does not list the purpose.
+    /// The grant or the watchlist does not list the purpose.
     #[error("the purpose is not one for which this caller may search watchlist {index}")]
     Purpose {
         /// Position in the request, from 0.
@@ -289,7 +148,7 @@ fn permit<V: Verb>(
     ground: V::Ground,
     may: impl Fn(usize, &Watchlist) -> Result<(), Refusal>,
 ) -> Result<Permit<V>, Refusal> {
-    if !caller.grant.verbs.contains(&V::NAME) {
+    if !caller.rights.verbs.contains(&V::NAME) {
         return Err(Refusal::Verb(V::NAME));
     }
     let mut watchlists = Vec::with_capacity(asked.len());
@@ -299,19 +158,20 @@ fn permit<V: Verb>(
         may(index, watchlist)?;
         watchlists.push(Arc::clone(watchlist));
     }
-    let reach = caller.grant.watchlists.clone();
+    let reach = caller.rights.watchlists.clone();
     Ok(Permit { actor: caller.into(), reach, watchlists, ground, verb: PhantomData })
 }
 
 /// Does the caller's grant reach this watchlist?
 pub(crate) fn reaches(caller: &Caller, watchlist: &Watchlist) -> bool {
-    match &caller.grant.watchlists {
+    match &caller.rights.watchlists {
         Reach::Own => watchlist.owner == caller.nation,
         Reach::Listed(ids) => ids.contains(&watchlist.id),
     }
 }
 
-/// A permit to search: each watchlist is granted and serves the ground, and the caller's purposes cover it.
+/// A permit to search now: each watchlist is granted, the nation's own or shared with it, and serves the ground, and the caller's purposes
+/// cover it.
 ///
 /// # Errors
 /// When it does not.
@@ -320,11 +180,15 @@ pub fn permit_search<V: Verb<Ground = Ground>>(
     catalogue: &Catalogue,
     watchlists: &[WatchlistId],
     ground: Ground,
+    now: Timestamp,
 ) -> Result<Permit<V>, Refusal> {
     let Ground { purpose, legal_basis, .. } = ground;
     permit(caller, catalogue, watchlists, ground, |index, watchlist| {
+        if !watchlist.is_for(&caller.nation, now) {
+            return Err(Refusal::Watchlist { index });
+        }
         let policy = &watchlist.policy;
-        if !policy.purposes.contains(&purpose) || !caller.grant.purposes.contains(&purpose) {
+        if !policy.purposes.contains(&purpose) || !caller.rights.purposes.contains(&purpose) {
             return Err(Refusal::Purpose { index });
         }
         if !policy.legal_bases.contains(&legal_basis) {
@@ -348,6 +212,25 @@ pub fn permit_own<V: Verb<Ground = ()>>(
     })
 }
 
+/// A permit to grant searches of these watchlists: the caller's nation has them, or they are shared with it.
+///
+/// # Errors
+/// When the verb is not granted, or a watchlist is neither.
+pub fn permit_for<V: Verb<Ground = ()>>(
+    caller: &Caller,
+    catalogue: &Catalogue,
+    watchlists: &[WatchlistId],
+    now: Timestamp,
+) -> Result<Permit<V>, Refusal> {
+    let permit = permit::<V>(caller, catalogue, &[], (), |_, _| Ok(()))?;
+    let list = |(index, id)| {
+        let list = catalogue.get(id).filter(|list| list.is_for(&caller.nation, now));
+        list.cloned().ok_or(Refusal::Watchlist { index })
+    };
+    let watchlists = watchlists.iter().enumerate().map(list).collect::<Result<_, _>>()?;
+    Ok(Permit { watchlists, ..permit })
+}
+
 /// The first watchlist that is named twice.
 pub(crate) fn repeated(watchlists: &[WatchlistId]) -> Option<usize> {
     let mut seen = HashSet::new();
@@ -357,7 +240,7 @@ pub(crate) fn repeated(watchlists: &[WatchlistId]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ambient::Ambient, law::*, timestamp::Timestamp, watchlist::Policy};
+    use crate::{ambient::Ambient, id::AgencyId, law::*, watchlist::Policy};
     use matcher::{score::Threshold, template::ModelId};
 
     fn watchlist(owner: &str) -> Arc<Watchlist> {
@@ -374,7 +257,12 @@ mod tests {
         };
         let created_at = Timestamp::from_unix_ms(0).unwrap();
         let id = WatchlistId::mint(&Ambient::system());
-        Arc::new(Watchlist { id, owner: owner.parse().unwrap(), policy, created_at })
+        let shared_with = [].into();
+        Arc::new(Watchlist { id, owner: owner.parse().unwrap(), policy, created_at, shared_with })
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::from_unix_ms(0).unwrap()
     }
 
     fn caller(watchlists: Reach) -> Caller {
@@ -382,7 +270,10 @@ mod tests {
             name: "gate".parse().unwrap(),
             agency: AgencyId::mint(&Ambient::system()),
             nation: "UTO".parse().unwrap(),
-            grant: Grant {
+            station: None,
+            operator: None,
+            grant: None,
+            rights: Rights {
                 verbs: [VerbName::Lookup, VerbName::Enrol].into(),
                 watchlists,
                 purposes: [Purpose::BorderControl].into(),
@@ -400,8 +291,9 @@ mod tests {
         let catalogue: Catalogue = [&own, &foreign].map(|w| (w.id, Arc::clone(w))).into();
         let caller = caller(Reach::Listed([own.id].into()));
         let lawful = ground(Purpose::BorderControl, LegalBasis::SisBorder);
-        let ask =
-            |ids: &[WatchlistId], ground| permit_search::<Lookup>(&caller, &catalogue, ids, ground).map(drop);
+        let ask = |ids: &[WatchlistId], ground| {
+            permit_search::<Lookup>(&caller, &catalogue, ids, ground, now()).map(drop)
+        };
         assert_eq!(ask(&[own.id], lawful.clone()), Ok(()));
         let unknown = WatchlistId::mint(&Ambient::system());
         let refused = Err(Refusal::Watchlist { index: 1 });
@@ -412,8 +304,27 @@ mod tests {
         assert_eq!(ask(&[own.id], ground(Purpose::SeriousCrime, LegalBasis::SisBorder)), refused);
         let refused = Err(Refusal::LegalBasis { index: 0 });
         assert_eq!(ask(&[own.id], ground(Purpose::BorderControl, LegalBasis::Prum)), refused);
-        let verify = permit_search::<Verify>(&caller, &catalogue, &[own.id], lawful).map(drop);
+        let verify = permit_search::<Verify>(&caller, &catalogue, &[own.id], lawful, now()).map(drop);
         assert_eq!(verify, Err(Refusal::Verb(VerbName::Verify)));
+    }
+
+    #[test]
+    fn a_foreign_watchlist_is_searched_only_as_long_as_it_is_shared() {
+        let mut foreign = watchlist("XAA");
+        let ask = |foreign: &Arc<Watchlist>| {
+            let catalogue: Catalogue = [(foreign.id, Arc::clone(foreign))].into();
+            let lawful = ground(Purpose::BorderControl, LegalBasis::SisBorder);
+            let caller = caller(Reach::Listed([foreign.id].into()));
+            permit_search::<Lookup>(&caller, &catalogue, &[foreign.id], lawful, now()).map(drop)
+        };
+        assert_eq!(ask(&foreign), Err(Refusal::Watchlist { index: 0 }));
+        let later = Timestamp::from_unix_ms(1).unwrap();
+        Arc::make_mut(&mut foreign).shared_with = [("XBB".parse().unwrap(), later)].into();
+        assert_eq!(ask(&foreign), Err(Refusal::Watchlist { index: 0 }));
+        Arc::make_mut(&mut foreign).shared_with.insert("UTO".parse().unwrap(), later);
+        assert_eq!(ask(&foreign), Ok(()));
+        Arc::make_mut(&mut foreign).shared_with.insert("UTO".parse().unwrap(), now());
+        assert_eq!(ask(&foreign), Err(Refusal::Watchlist { index: 0 }));
     }
 
     #[test]

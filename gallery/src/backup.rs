@@ -10,7 +10,6 @@ use crate::{
     record::{self, StoreError, WriteError},
     room,
     timestamp::Timestamp,
-    token,
 };
 use audit::{
     excerpt,
@@ -166,10 +165,6 @@ fn backup_as(
     let log = Disk::open(&gallery.folder.join(LOG_FOLDER)).map_err(VerifyError::Io)?;
     let mut log_to = Disk::open(&to.join(LOG_FOLDER)).map_err(VerifyError::Io)?;
     let head = excerpt::write(&log, &mut log_to, |leaf| leaf.tag > as_of.0)?;
-    let tokens = gallery.folder.join(token::FILE_NAME);
-    if tokens.is_file() {
-        copy(&tokens, &to.join(token::FILE_NAME))?;
-    }
     let manifest = Backup {
         version: VERSION,
         keys: false,

@@ -3,9 +3,10 @@
 use crate::{
     authority::{Actor, Ground, VerbName},
     decision::{LookupAnswer, VerificationAnswer},
-    id::{EncounterId, GenerationId, JobId, RecordSequence, SubjectId, WatchlistId},
+    grant::Content,
+    id::{EncounterId, GenerationId, GrantId, JobId, RecordSequence, SubjectId, WatchlistId},
     job::{Kind, State},
-    law::{Category, OwnReference},
+    law::{Category, Nation, OwnReference},
     timestamp::Timestamp,
 };
 use audit::{anchor::Mark, hash::Hash, segment::Head};
@@ -201,6 +202,32 @@ pub enum What {
         state: State,
         /// What came of it.
         outcome: String,
+    },
+    /// Whoever holds the folder appointed a nation's officers.
+    AppointOfficers {
+        /// Of which nation.
+        nation: Nation,
+        /// Their grants.
+        grants: Vec<GrantId>,
+    },
+    /// An officer proposed a grant.
+    ProposeGrant {
+        /// Which.
+        grant: GrantId,
+        /// What, and to whom.
+        content: Content,
+        /// Until when.
+        ends_at: Timestamp,
+    },
+    /// Another officer approved it.
+    ApproveGrant {
+        /// Which.
+        grant: GrantId,
+    },
+    /// A grant was taken back.
+    RevokeGrant {
+        /// Which.
+        grant: GrantId,
     },
     /// A generation was put in place of another.
     Activate {

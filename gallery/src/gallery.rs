@@ -12,6 +12,7 @@ use crate::{
     job::Running,
     keys::{Keys, ledger::Ledger},
     record::{Store, StoreError, WriteError, change::Done, read, writer::Writer},
+    register::Register,
 };
 use audit::{
     log::{AppendError, Log},
@@ -47,6 +48,7 @@ pub struct Gallery {
     pub(crate) ambient: Ambient,
     pub(crate) watch: Arc<Watch>,
     pub(crate) claims: Claims,
+    pub(crate) callers: Register,
     pub(crate) keys: Arc<Keys>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) ledger_path: PathBuf,

@@ -87,6 +87,8 @@ ids! {
     LookupId = "lkp";
     /// Long work that somebody asked for.
     JobId = "job";
+    /// What somebody may do.
+    GrantId = "grt";
     /// One verification.
     VerificationId = "ver";
 }

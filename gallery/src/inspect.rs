@@ -77,7 +77,10 @@ pub fn inspect(
 /// The watchlists that the caller's grant reaches, by id.
 pub fn watchlists(gallery: &Gallery, caller: &Caller) -> Vec<Arc<Watchlist>> {
     let snapshot = gallery.current.load();
-    let reached = snapshot.catalogue.values().filter(|watchlist| authority::reaches(caller, watchlist));
+    let now = gallery.ambient.clock.now();
+    let reached =
+        |list: &&Arc<Watchlist>| authority::reaches(caller, list) && list.is_for(caller.nation(), now);
+    let reached = snapshot.catalogue.values().filter(reached);
     let mut watchlists: Vec<_> = reached.cloned().collect();
     watchlists.sort_by_key(|watchlist| watchlist.id);
     watchlists

@@ -101,6 +101,24 @@ words! {
         H3 = "H3",
     }
 
+    /// What a caller is. Nobody holds two of searching, publishing and auditing.
+    Role ("role") {
+        /// Searches the watchlists that are granted to it.
+        Checkpoint = "checkpoint",
+        /// Judges the cases that are assigned to it; cannot search.
+        Adjudicator = "adjudicator",
+        /// Keeps its own nation's records and watchlists.
+        Enroller = "enroller",
+        /// Builds generations and backups; sees no identity and cannot search.
+        IndexAdmin = "index_admin",
+        /// Reads the audit log and its proofs, and nothing else.
+        Auditor = "auditor",
+        /// A machine with a scope of its own.
+        Integrator = "integrator",
+        /// Grants and takes back what others may do, two of them together.
+        SecurityOfficer = "security_officer",
+    }
+
     /// Why a person stands on a watchlist. A missing child is not a suspect.
     Category ("category") {
         /// Wanted for arrest.

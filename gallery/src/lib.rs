@@ -20,9 +20,11 @@ pub mod subject;
 
 pub mod watchlist;
 
-pub mod authority;
+pub mod caller;
 
-pub mod token;
+pub mod grant;
+
+pub mod authority;
 
 pub mod decision;
 
@@ -39,6 +41,8 @@ pub mod generation;
 pub mod record;
 
 mod fault;
+
+mod register;
 
 pub mod gallery;
 
@@ -65,6 +69,8 @@ pub mod open;
 pub mod status;
 
 pub mod anchor;
+
+pub mod administer;
 
 pub mod restore;
 

@@ -120,8 +120,10 @@ pub fn prepare(
     expire::due(gallery)?;
     let snapshot = gallery.current.load();
     let LookupRequest { watchlists, ground, probe, limit, threshold } = request;
+    let now = gallery.ambient.clock.now();
     check_bounds(&watchlists, limit)?;
-    let permit = authority::permit_search::<Lookup>(caller, &snapshot.catalogue, &watchlists, ground.clone());
+    let permit =
+        authority::permit_search::<Lookup>(caller, &snapshot.catalogue, &watchlists, ground.clone(), now);
     let asked = Asked { watchlists: &watchlists, ground: Some(&ground), ..Asked::default() };
     let permit = gallery.logged(caller, asked, permit)?;
     let claim = match gallery.turn(caller, idempotency)? {

@@ -11,10 +11,11 @@ use crate::{
     keys::{self, Keys, KeysError, ledger::Ledger, root::RootKey},
     rebuild,
     record::{
-        self, Store, StoreError, WriteError, answer, begin,
+        self, Reading, Store, StoreError, WriteError, answer, begin, grants,
         recover::{self, RecoverError},
         writer::{Beside, Writer},
     },
+    register::Register,
     room,
 };
 use audit::{
@@ -206,6 +207,7 @@ impl Gallery {
             ambient,
             watch,
             claims: Claims::default(),
+            callers: Register::default(),
             keys,
             ledger: Arc::new(ledger),
             ledger_path,
@@ -223,6 +225,8 @@ impl Gallery {
 
     /// With what a stop, or an older copy of the record, left to be erased.
     fn settled(self) -> Result<Self, OpenError> {
+        let granted = |store: &Reading<'_>| grants::live(store, None);
+        self.callers.refresh(|| self.store.read(granted))?;
         let _ = rebuild::tidy(&self); // what cannot be deleted now is in nobody's way
         match erase::replay(&self) {
             // Nobody finds them meanwhile, and the next erasure or start carries them out.

@@ -55,7 +55,8 @@ pub fn create_watchlist(
     let permit = permit(gallery, caller)?;
     let claim = match gallery.turn::<(WatchlistId, Timestamp)>(caller, idempotency)? {
         Turn::Again((id, created_at), receipt) => {
-            return Ok((Watchlist { id, owner: caller.nation.clone(), policy, created_at }, receipt));
+            let (owner, shared_with) = (caller.nation.clone(), [].into());
+            return Ok((Watchlist { id, owner, policy, created_at, shared_with }, receipt));
         }
         Turn::First(claim) => claim,
     };
@@ -66,7 +67,7 @@ pub fn create_watchlist(
     let (id, owner) = (WatchlistId::mint(&gallery.ambient), caller.nation.clone());
     let (kept, owner_kept) = (policy.clone(), owner.clone());
     let written = gallery.writer.write(permit.actor().clone(), claim.as_ref(), move |change| {
-        let watchlist = Watchlist { id, owner, policy, created_at: change.now };
+        let watchlist = Watchlist { id, owner, policy, created_at: change.now, shared_with: [].into() };
         if !change.insert_watchlist(&watchlist)? {
             return Err(PublishError::Exists);
         }
@@ -74,7 +75,8 @@ pub fn create_watchlist(
         Ok(Done { outcome: (id, change.now), what, deltas: vec![Delta::Watchlist(watchlist)] })
     });
     let ((id, created_at), receipt) = written?;
-    Ok((Watchlist { id, owner: owner_kept, policy: kept, created_at }, receipt))
+    let shared_with = [].into();
+    Ok((Watchlist { id, owner: owner_kept, policy: kept, created_at, shared_with }, receipt))
 }
 
 /// Brings a model profile into use. The same profile again changes nothing.

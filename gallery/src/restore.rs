@@ -2,18 +2,18 @@
 //! ledger calls erased stays erased.
 
 use crate::{
+    administer,
     ambient::Ambient,
     authority::Actor,
     backup::{self, Backup, BackupError},
     erase,
-    event::What,
+    event::{Event, What},
     gallery::{Gallery, LOG_FOLDER},
     generation::manifest,
-    id::RecordSequence,
+    id::{GrantId, RecordSequence},
     keys::{self, KeysError, ledger::Ledger, root::RootKey},
     open::{OpenError, Setup},
     record::{WriteError, recover::RecoverError},
-    token,
 };
 use audit::{
     anchor::{Anchor, AnchorError},
@@ -21,6 +21,7 @@ use audit::{
     verify,
 };
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -62,7 +63,7 @@ pub enum RestoreError {
 }
 
 /// What is lost by a restoration: the events of the record after the backup's, and leaves of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lost {
     /// The backup's last event.
     pub restored: RecordSequence,
@@ -70,11 +71,13 @@ pub struct Lost {
     pub known: RecordSequence,
     /// Leaves of the log after the backup's.
     pub leaves: u64,
+    /// Grants that were taken back since: they are taken back again.
+    pub revoked: BTreeSet<GrantId>,
 }
 
 impl std::fmt::Display for Lost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { restored, known, leaves } = self;
+        let Self { restored, known, leaves, .. } = self;
         if known > restored {
             write!(f, "events {} to {} of the record, {leaves} leaves of the log", restored.0 + 1, known.0)
         } else {
@@ -151,11 +154,6 @@ pub fn restore(order: &Order<'_>, root: &RootKey, ambient: &Ambient) -> Result<R
     for name in manifest.files.keys().filter(|name| *name != backup::LEDGER) {
         backup::copy(&from.join(name), &making.join(name))?;
     }
-    // Tokens that were revoked since the backup stay so.
-    let tokens = folder.join(token::FILE_NAME);
-    if tokens.is_file() {
-        backup::copy(&tokens, &making.join(token::FILE_NAME))?;
-    }
     let keys_from = keys.map_or(keys_there, Path::to_owned);
     for name in keys::FILES {
         backup::copy(&keys_from.join(name), &making.join(keys::FOLDER).join(name))?;
@@ -166,6 +164,7 @@ pub fn restore(order: &Order<'_>, root: &RootKey, ambient: &Ambient) -> Result<R
         Setup { index: crate::Index::Unsearched, ledger: Some(ledger), ..Setup::new(root.clone(), 1) };
     let gallery = Gallery::open(&making, setup, ambient.clone())?;
     erase::destroy_again(&gallery)?;
+    administer::revoke_again(&gallery, &lost.revoked)?;
     gallery.check()?;
     let (known, leaves) = (lost.known, lost.leaves);
     let what = What::Restore { as_of: manifest.as_of, known, leaves, made_at: manifest.made_at };
@@ -184,6 +183,7 @@ pub fn restore(order: &Order<'_>, root: &RootKey, ambient: &Ambient) -> Result<R
 /// What is known beyond the backup: by the log of the folder that is there, as far as it can be read, and by the anchor.
 fn lost(manifest: &Backup, folder: &Path, anchor: Option<&Path>) -> Lost {
     let (mut known, mut size) = (manifest.as_of.0, manifest.log_size);
+    let mut revoked = BTreeSet::new();
     if folder.join(LOG_FOLDER).is_dir()
         && let Ok(log) = Disk::open(&folder.join(LOG_FOLDER))
     {
@@ -192,6 +192,12 @@ fn lost(manifest: &Backup, folder: &Path, anchor: Option<&Path>) -> Lost {
         let _ = verify::verify(&log, |_, leaf| {
             known = known.max(leaf.tag);
             count += 1;
+            if leaf.tag > manifest.as_of.0
+                && let Ok(Event { what: What::RevokeGrant { grant }, .. }) =
+                    serde_json::from_slice(&leaf.payload)
+            {
+                revoked.insert(grant);
+            }
         });
         size = size.max(count);
     }
@@ -199,7 +205,7 @@ fn lost(manifest: &Backup, folder: &Path, anchor: Option<&Path>) -> Lost {
         known = known.max(anchor.mark().last_tag);
         size = size.max(anchor.mark().size);
     }
-    Lost { restored: manifest.as_of, known: RecordSequence(known), leaves: size - manifest.log_size }
+    Lost { restored: manifest.as_of, known: RecordSequence(known), leaves: size - manifest.log_size, revoked }
 }
 
 /// The folder that is there, if any, keeps all but its keys, under another name.

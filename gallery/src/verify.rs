@@ -68,8 +68,9 @@ pub fn verify(
     let snapshot = gallery.current.load();
     let VerificationRequest { watchlist, subject, ground, probe, threshold } = request;
     let asked = Asked { watchlists: &[watchlist], subject: Some(subject), ground: Some(&ground) };
+    let now = gallery.ambient.clock.now();
     let permit =
-        authority::permit_search::<Verify>(caller, &snapshot.catalogue, &[watchlist], ground.clone());
+        authority::permit_search::<Verify>(caller, &snapshot.catalogue, &[watchlist], ground.clone(), now);
     let permit = gallery.logged(caller, asked, permit).map_err(LookupError::from)?;
     let claim = match gallery.turn(caller, idempotency).map_err(LookupError::from)? {
         Turn::Again(answer, receipt) => return Ok((answer, receipt)),

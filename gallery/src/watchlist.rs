@@ -6,7 +6,7 @@ use crate::{
     timestamp::Timestamp,
 };
 use matcher::{score::Threshold, template::ModelId};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a watchlist's owner decides about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,4 +90,13 @@ pub struct Watchlist {
     pub policy: Policy,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The nations whose officers may grant searches of it, and until when.
+    pub shared_with: BTreeMap<Nation, Timestamp>,
+}
+
+impl Watchlist {
+    /// Is it this nation's own, or shared with it now?
+    pub fn is_for(&self, nation: &Nation, now: Timestamp) -> bool {
+        self.owner == *nation || self.shared_with.get(nation).is_some_and(|ends_at| now < *ends_at)
+    }
 }

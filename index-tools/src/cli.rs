@@ -38,7 +38,7 @@ enum Command {
     Inspect(commands::inspect::Inspect),
     VerifyStore(commands::inspect::VerifyStore),
     Doctor(commands::doctor::Doctor),
-    Token(commands::token::Token),
+    Grant(commands::grant::Grant),
 }
 
 /// Reads the command line and does what it says.
@@ -66,7 +66,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Inspect(command) => command.run(),
         Command::VerifyStore(command) => command.run(),
         Command::Doctor(command) => command.run(),
-        Command::Token(command) => command.run(),
+        Command::Grant(command) => command.run(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use gallery::{
     GenerationError, SubjectChangeError,
+    administer::AdministerError,
     anchor::{AnchorError, AnchoringError},
     backup::BackupError,
     dedup::DedupError,
@@ -17,7 +18,6 @@ use gallery::{
     record::{StoreError, recover::RecoverError},
     restore::RestoreError,
     retention::RetentionError,
-    token::TokenError,
 };
 use std::path::PathBuf;
 
@@ -111,9 +111,9 @@ pub(crate) enum Failure {
     /// Something is wrong with the folder or the machine.
     #[error("{0} findings are wrong")]
     Unwell(usize),
-    /// The token file.
+    /// Nothing was granted, or taken back.
     #[error(transparent)]
-    Token(#[from] TokenError),
+    Administer(#[from] AdministerError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -179,7 +179,17 @@ impl Failure {
             | Self::Change(SubjectChangeError::Unknown | SubjectChangeError::State(_))
             | Self::Export(ExportError::Sink(_))
             | Self::Dedup(DedupError::Sink(_))
-            | Self::Token(_)
+            | Self::Administer(
+                AdministerError::Holder(_)
+                | AdministerError::Days
+                | AdministerError::Own
+                | AdministerError::Exists
+                | AdministerError::Unknown
+                | AdministerError::SameOfficer
+                | AdministerError::Decided
+                | AdministerError::HasOfficers
+                | AdministerError::Refused(_),
+            )
             | Self::RootKey(_)
             | Self::Anchor(AnchoringError::Anchor(AnchorError::Exists(_) | AnchorError::Inside(_)))
             | Self::Open(
@@ -195,6 +205,7 @@ impl Failure {
             | Self::Anchor(_)
             | Self::Check(_)
             | Self::Enrol(_)
+            | Self::Administer(_)
             | Self::Inspect(_)
             | Self::Rebuild(_)
             | Self::Backup(_)

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -25,16 +25,29 @@ pub(crate) struct Remote {
 impl Remote {
     /// The node that is to do it, if one is.
     pub(crate) fn node(&self) -> Result<Option<Node>, Failure> {
-        let (Some(server), Some(path)) = (&self.server, &self.token_file) else { return Ok(None) };
-        let token = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+        let (Some(_), Some(path)) = (&self.server, &self.token_file) else { return Ok(None) };
+        self.node_for(path)
+    }
+
+    /// The file that holds the token.
+    pub(crate) fn token_file(&self) -> Option<&Path> {
+        self.token_file.as_deref()
+    }
+
+    /// The node that is to do it, if one is, for whoever has the token in this file.
+    pub(crate) fn node_for(&self, token_file: &Path) -> Result<Option<Node>, Failure> {
+        let Some(server) = &self.server else { return Ok(None) };
+        let token = token(token_file)?;
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
         let agent = config.timeout_connect(Some(Duration::from_secs(10))).build().into();
-        Ok(Some(Node {
-            server: server.trim_end_matches('/').to_owned(),
-            token: token.trim().to_owned(),
-            agent,
-        }))
+        Ok(Some(Node { server: server.trim_end_matches('/').to_owned(), token, agent }))
     }
+}
+
+/// The token in a file.
+pub(crate) fn token(path: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
+    Ok(text.trim().to_owned())
 }
 
 /// By whom and where it is done: for a nation on a folder, or by a running node for whoever has a token.

@@ -203,12 +203,12 @@ fn try_end(clerk: &Actor<'_>, number: u64, id: &str) -> Result<Answer, ureq::Err
 
 /// Builds generations, goes back from them, and makes backups, where the server has a place for them, until the server is gone or it is to stop.
 pub fn rebuild_until(server: &Server, site: &Site, stop: &AtomicBool) {
-    let clerk = server.actor(&site.clerk);
+    let keeper = server.actor(&site.keeper);
     for path in ["/v1/generations", "/v1/backups", "/v1/generations/former/activation"].into_iter().cycle() {
         if stop.load(Ordering::Relaxed) {
             return;
         }
-        let Ok(answer) = clerk.try_send("POST", path, None, &[]) else { return };
+        let Ok(answer) = keeper.try_send("POST", path, None, &[]) else { return };
         // None to go back to yet, or a build that a stop interrupted runs again.
         assert!(matches!(answer.status, 200 | 202 | 404 | 409), "{}", answer.body);
         std::thread::sleep(Duration::from_millis(5));

@@ -2,17 +2,17 @@
 
 use crate::{ROOT_KEY, Site, clients::Person, face};
 use gallery::{
-    Gallery, Setup,
+    Gallery, Setup, administer,
     ambient::Ambient,
     authority::{Caller, Ground},
     decision::LookupAnswer,
+    grant::Credential,
     inspect::{self, Which},
     keys::root::RootKey,
     law::{LegalBasis, Purpose},
     lookup::{self, LookupError, LookupRequest, Preparation},
     open::OpenError,
     subject::RawFeatures,
-    token::{FILE_NAME, TokenError, Tokens},
 };
 use matcher::template::ModelId;
 use std::{collections::BTreeMap, path::Path};
@@ -30,8 +30,6 @@ pub struct Opened {
 pub enum Closed {
     /// The gallery cannot be opened.
     Gallery(OpenError),
-    /// The tokens cannot be read.
-    Tokens(TokenError),
     /// A token is not known.
     Unknown,
 }
@@ -43,9 +41,11 @@ impl Opened {
         let root = RootKey::find(&folder, Some(ROOT_KEY), None).unwrap();
         let setup = Setup { anchor: Some(place.join("anchor")), ..Setup::new(root, 1) };
         let gallery = Gallery::open(&folder, setup, Ambient::system()).map_err(Closed::Gallery)?;
-        let tokens = Tokens::load(&folder.join(FILE_NAME)).map_err(Closed::Tokens)?;
-        let caller = |token: &str| tokens.caller(token).ok_or(Closed::Unknown);
-        Ok(Self { gallery, guard: caller(&site.guard)?, clerk: caller(&site.clerk)? })
+        let caller = |token: &str| {
+            administer::recognise(&gallery, &Credential::of_token(token)).ok_or(Closed::Unknown)
+        };
+        let (guard, clerk) = (caller(&site.guard)?, caller(&site.clerk)?);
+        Ok(Self { gallery, guard, clerk })
     }
 
     /// Looks these faces up, all in one pass.

@@ -101,18 +101,25 @@ impl Default for Home {
     }
 }
 
+/// Events of a site that is founded: a model, a list, officers of two nations, five grants, proposed and approved.
+pub const FOUNDED: u64 = 14;
+
 /// A data folder with one watchlist of Utopia and tokens for its people.
 pub struct Site {
     /// The data folder.
     pub folder: Home,
     /// Utopia's watchlist.
     pub list: String,
-    /// Utopia's enroller and keeper of records.
+    /// Utopia's enroller.
     pub clerk: String,
+    /// Utopia's index administrator.
+    pub keeper: String,
     /// A checkpoint that may look up and verify on Utopia's list.
     pub guard: String,
-    /// Another nation's enroller, who may also search its own lists.
+    /// Another nation's enroller.
     pub foreigner: String,
+    /// Another nation's checkpoint, which may search its own lists.
+    pub foreign_guard: String,
 }
 
 impl Site {
@@ -126,22 +133,53 @@ impl Site {
         let path = folder.path();
         index(path, &["init", "--model", "test", "--dimension", &DIMENSION.to_string()]);
         let list = index(path, &list_arguments("UTO", "first"));
-        let token = |arguments: &[&str]| index(path, &[&["token", "add"], arguments].concat());
-        let verbs = ["enrol", "retire", "restrict", "erase", "reassign", "inspect", "publish", "rebuild"];
-        let every: Vec<&str> = verbs.into_iter().flat_map(|verb| ["--verb", verb]).collect();
-        let clerk = token(&[&["--name", "clerk", "--nation", "UTO", "--own"], every.as_slice()].concat());
-        let search = ["--verb", "lookup", "--verb", "verify", "--purpose", "border_control"];
-        let own = ["--name", "guard", "--nation", "UTO", "--watchlist", &list];
-        let guard = token(&[own.as_slice(), &search].concat());
-        let foreign = ["--name", "foreigner", "--nation", "XAA", "--own"];
-        let foreigner = token(&[foreign.as_slice(), &every, &search].concat());
-        Self { folder, list, clerk, guard, foreigner }
+        ["UTO", "XAA"].into_iter().for_each(|nation| appoint(path, nation));
+        let purpose = ["--purpose", "border_control"];
+        let clerk = grant(path, "UTO", &["--name", "clerk", "--role", "enroller", "--own"]);
+        let keeper = grant(path, "UTO", &["--name", "keeper", "--role", "index_admin", "--own"]);
+        let guard = ["--name", "guard", "--role", "checkpoint", "--watchlist", &list];
+        let guard = grant(path, "UTO", &[guard.as_slice(), &purpose].concat());
+        let foreigner = grant(path, "XAA", &["--name", "foreigner", "--role", "enroller", "--own"]);
+        let foreign_guard = ["--name", "foreign guard", "--role", "checkpoint", "--own"];
+        let foreign_guard = grant(path, "XAA", &[foreign_guard.as_slice(), &purpose].concat());
+        Self { folder, list, clerk, keeper, guard, foreigner, foreign_guard }
+    }
+
+    /// The same in a copy of the folder.
+    #[must_use]
+    pub fn copied_to(&self, folder: Home) -> Self {
+        let Self { list, clerk, keeper, guard, foreigner, foreign_guard, .. } = self;
+        let [list, clerk, keeper, guard, foreigner, foreign_guard] =
+            [list, clerk, keeper, guard, foreigner, foreign_guard].map(String::clone);
+        Self { folder, list, clerk, keeper, guard, foreigner, foreign_guard }
     }
 
     /// Starts a server on the folder.
     pub fn serve(&self) -> Server {
         Server::start(self.folder.path(), &[])
     }
+}
+
+/// Files beside a data folder that hold the tokens of a nation's two officers.
+pub fn officers(folder: &Path, nation: &str) -> [PathBuf; 2] {
+    ["first", "second"].map(|which| folder.with_file_name(format!("{nation}-{which}-officer")))
+}
+
+/// Appoints a nation's two officers.
+pub fn appoint(folder: &Path, nation: &str) {
+    let tokens =
+        index(folder, &["grant", "officers", "--nation", nation, "--name", "first", "--name", "second"]);
+    for (file, token) in officers(folder, nation).iter().zip(tokens.lines()) {
+        std::fs::write(file, token).unwrap();
+    }
+}
+
+/// Lets them grant something to a caller, and returns its token.
+pub fn grant(folder: &Path, nation: &str, arguments: &[&str]) -> String {
+    let [first, second] = officers(folder, nation);
+    let by = ["--token-file", first.to_str().unwrap(), "--approver", second.to_str().unwrap()];
+    let made = index(folder, &[["grant", "add"].as_slice(), &by, arguments].concat());
+    made.split_once('\t').unwrap().1.to_owned()
 }
 
 /// Arguments that make a watchlist.

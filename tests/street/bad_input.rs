@@ -151,13 +151,3 @@ fn callers_and_requests_without_form_are_refused() {
         assert_eq!(send("", "GET", open, &[]).status, 200, "{open}");
     }
 }
-
-#[test]
-fn a_token_made_or_revoked_counts_without_a_restart() {
-    let site = Site::found();
-    let server = site.serve();
-    assert_eq!(server.actor(&site.guard).look_up(&site.list, 1).status, 200);
-    index(site.folder.path(), &["token", "revoke", "--name", "guard"]);
-    std::thread::sleep(std::time::Duration::from_millis(700));
-    assert_eq!(server.actor(&site.guard).look_up(&site.list, 1).status, 401);
-}

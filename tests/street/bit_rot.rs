@@ -74,8 +74,9 @@ fn scene() -> Scene {
     let refused = |answer: &Answer| panic!("{answer:?}");
     for _ in 0..3 {
         (0..15).for_each(|_| assert!(clients.write_one(&clerk, &site.list, refused)));
-        let begun = clerk.try_send("POST", "/v1/generations", None, &[]).unwrap().expect(202);
-        clerk.events(&format!("/v1/jobs/{}", begun["job"].as_str().unwrap()));
+        let keeper = server.actor(&site.keeper);
+        let begun = keeper.try_send("POST", "/v1/generations", None, &[]).unwrap().expect(202);
+        keeper.events(&format!("/v1/jobs/{}", begun["job"].as_str().unwrap()));
     }
     (0..5).for_each(|_| assert!(clients.write_one(&clerk, &site.list, refused)));
     kill_nine(server.process());

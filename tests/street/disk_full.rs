@@ -74,8 +74,9 @@ fn a_full_disk_refuses_enrolments_and_nobody_waits_for_it() {
     // Less than the reserve is left: the record grows no more, everything else goes on.
     let filler = fill(&disk.path(), "first", 4 << 20);
     assert_eq!(enrols(20), 507);
-    assert_eq!(clerk.try_send("POST", "/v1/generations", None, &[]).unwrap().status, 202);
-    let jobs = || clerk.get("/v1/jobs").expect(200)["jobs"][0].clone();
+    let keeper = server.actor(&site.keeper);
+    assert_eq!(keeper.try_send("POST", "/v1/generations", None, &[]).unwrap().status, 202);
+    let jobs = || keeper.get("/v1/jobs").expect(200)["jobs"][0].clone();
     wait(|| jobs()["state"] == "failed");
     assert!(jobs()["outcome"].as_str().unwrap().contains("the disk is full"), "{}", jobs());
     assert!((0..20).all(&found));

@@ -8,24 +8,25 @@ fn a_generation_is_built_while_served_and_a_restart_opens_it() {
     let folder = site.folder.path();
     let mut server = site.serve();
     let (clerk, guard) = (server.actor(&site.clerk), server.actor(&site.guard));
+    let keeper = server.actor(&site.keeper);
     for n in 0..20 {
         clerk.enrol(&site.list, &format!("p{n}"), n);
     }
-    let send = |method: &str, path: &str| clerk.try_send(method, path, None, &[]).unwrap();
+    let send = |method: &str, path: &str| keeper.try_send(method, path, None, &[]).unwrap();
     let build = || {
         let begun = send("POST", "/v1/generations").expect(202);
         let path = format!("/v1/jobs/{}", begun["job"].as_str().unwrap());
         // The stream ends when the job has.
-        let states = clerk.events(&path);
+        let states = keeper.events(&path);
         let last = states.last().unwrap();
         assert_eq!((&last["state"], last["kind"].as_str()), (&"done".into(), Some("rebuild")), "{last}");
-        assert_eq!(clerk.get(&path).expect(200), *last);
+        assert_eq!(keeper.get(&path).expect(200), *last);
         assert_eq!(send("DELETE", &path).status, 409, "it has ended");
     };
     build();
     clerk.enrol(&site.list, "p20", 20);
     build();
-    let listed = clerk.get("/v1/generations").expect(200);
+    let listed = keeper.get("/v1/generations").expect(200);
     let listed = listed["generations"].as_array().unwrap();
     let brief = |one: &serde_json::Value| (one["references"].as_u64().unwrap(), one["current"] == true);
     assert_eq!(listed.iter().map(brief).collect::<Vec<_>>(), [(20, false), (21, true)]);
@@ -42,7 +43,9 @@ fn a_generation_is_built_while_served_and_a_restart_opens_it() {
     assert_eq!((send("POST", "/v1/generations/99/activation").status, searched()), (404, ids[1]));
     assert_eq!(guard.try_send("POST", "/v1/generations", None, &[]).unwrap().status, 403);
     assert_eq!(guard.get("/v1/jobs").status, 403);
-    assert_eq!(clerk.get("/v1/jobs").expect(200)["jobs"].as_array().unwrap().len(), 2);
+    assert_eq!(clerk.get("/v1/jobs").status, 403);
+    assert_eq!(keeper.look_up(&site.list, 1).status, 403, "who builds does not search");
+    assert_eq!(keeper.get("/v1/jobs").expect(200)["jobs"].as_array().unwrap().len(), 2);
     server.kill();
     let server = site.serve();
     let answer = server.actor(&site.guard).look_up(&site.list, 20).expect(200);

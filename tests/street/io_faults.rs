@@ -104,6 +104,7 @@ fn no_fault_of_the_disk_makes_an_answer_wrong() {
 /// What the clients do: enrol, retire, erase, look up, build a generation and go back from it.
 fn act(server: &Server, site: &Site, clients: &Clients, after_each: &mut dyn FnMut()) {
     let (clerk, guard) = (server.actor(&site.clerk), server.actor(&site.guard));
+    let keeper = server.actor(&site.keeper);
     let refused = |answer: &Answer| assert!(matches!(answer.status, 500 | 503 | 507), "{answer:?}");
     for round in 0..2 {
         for _ in 0..5 {
@@ -112,12 +113,12 @@ fn act(server: &Server, site: &Site, clients: &Clients, after_each: &mut dyn FnM
             after_each();
         }
         let path = ["/v1/generations", "/v1/generations/former/activation"][round];
-        let Ok(answer) = clerk.try_send("POST", path, None, &[]) else { continue };
+        let Ok(answer) = keeper.try_send("POST", path, None, &[]) else { continue };
         let Some(job) = answer.body["job"].as_str() else {
             assert!(matches!(answer.status, 200 | 404 | 409 | 500 | 503 | 507), "{answer:?}");
             continue;
         };
-        let get = |path: &str| clerk.try_send("GET", path, None, &[]);
+        let get = |path: &str| keeper.try_send("GET", path, None, &[]);
         let runs = |answer: Answer| answer.status == 200 && answer.body["state"] == "running";
         let began = Instant::now();
         while get(&format!("/v1/jobs/{job}")).is_ok_and(runs)
@@ -291,9 +292,7 @@ impl Trial {
     fn of(scene: &Scene) -> Self {
         let place = in_memory();
         Disk::of(scene.site.folder.path().parent().unwrap()).live().write(place.path());
-        let Site { list, clerk, guard, foreigner, .. } = &scene.site;
-        let [list, clerk, guard, foreigner] = [list, clerk, guard, foreigner].map(String::clone);
-        let site = Site { folder: Home::in_place(place.path()), list, clerk, guard, foreigner };
+        let site = scene.site.copied_to(Home::in_place(place.path()));
         let anchor = place.path().join("anchor").to_str().unwrap().to_owned();
         Self { place, site, clients: scene.clients.continued(), anchor }
     }

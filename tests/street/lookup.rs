@@ -18,8 +18,8 @@ fn a_guard_gets_a_hit_with_certificate_and_receipt() {
     assert!(candidate["score"].as_f64().unwrap() > 0.999_999);
     let certificate = &hit["certificate"];
     assert_eq!((&certificate["compared"], &certificate["expected"]), (&json!(2), &json!(2)));
-    assert_eq!((&certificate["exhaustive"], &certificate["as_of"]), (&json!(true), &json!(4)));
-    assert_eq!(hit["receipt"]["leaf_index"], 4, "model, list, two enrolments, this");
+    assert_eq!((&certificate["exhaustive"], &certificate["as_of"]), (&json!(true), &json!(FOUNDED + 2)));
+    assert_eq!(hit["receipt"]["leaf_index"], FOUNDED + 2, "after two enrolments");
     let miss = guard.look_up(&site.list, 3).expect(200);
     assert_eq!((&miss["decision"], &miss["total"]), (&json!("no_hit"), &json!(0)));
 }
@@ -81,7 +81,7 @@ fn a_guard_verifies_one_subject_and_learns_nothing_of_others() {
 fn a_watchlist_that_is_not_granted_looks_like_one_that_is_not_there() {
     let site = Site::found();
     let server = site.serve();
-    let foreigner = server.actor(&site.foreigner);
+    let foreigner = server.actor(&site.foreign_guard);
     let forbidden = foreigner.look_up(&site.list, 1);
     let unknown = foreigner.look_up("wl_01a20280-0000-7000-8000-000000000000", 1);
     assert_eq!((forbidden.status, &forbidden), (403, &unknown));

@@ -11,6 +11,7 @@ mod disk_full;
 mod enrol;
 mod erase;
 mod generations;
+mod grants;
 mod io_faults;
 mod lookup;
 mod overload;

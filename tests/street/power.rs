@@ -108,9 +108,9 @@ fn record(site: &Site, anchor: &Path, clients: &Clients, away: &Path, run: usize
         stop.store(true, Ordering::Relaxed);
     });
     // A call that is under way when it is killed would be recorded by half.
-    let clerk = server.actor(&site.clerk);
+    let keeper = server.actor(&site.keeper);
     let running = |jobs: &Value| jobs.as_array().unwrap().iter().any(|job| job["state"] == "running");
-    while running(&clerk.get("/v1/jobs").expect(200)["jobs"]) {
+    while running(&keeper.get("/v1/jobs").expect(200)["jobs"]) {
         std::thread::sleep(Duration::from_millis(20));
     }
     std::thread::sleep(Duration::from_millis(200));

@@ -2,16 +2,18 @@
 
 use super::{DemoArgs, cast::Cast};
 use crate::{config::Config, node::Node};
+use anyhow::Context;
 use gallery::{
     Gallery, Setup,
+    administer::{self, Proposal},
     ambient::Ambient,
-    authority::{Caller, Grant, Reach, VerbName},
+    authority::{Caller, Reach},
     enrol_batch::{self, BulkRow, RowOutcome},
+    grant::{Content, Credential, Holder},
     id::{AgencyId, WatchlistId},
     keys::root::RootKey,
-    law::{Category, HandlingCode, LegalBasis, Nation, Purpose},
+    law::{Category, HandlingCode, LegalBasis, Purpose, Role},
     publish,
-    token::Tokens,
     watchlist::Policy,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,7 +22,8 @@ use matcher::{
     template::{ModelId, ModelProfile},
 };
 use std::{
-    path::{Path, PathBuf},
+    collections::BTreeSet,
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -46,8 +49,12 @@ impl Stage {
         let root = RootKey::draw(&ambient);
         Gallery::create(path, &root, &ambient)?;
         let setup = Setup::new(root.clone(), 1);
-        let lists = furnish(&Gallery::open(path, setup, ambient.clone())?, cast)?;
-        let tokens = hand_out(path, &ambient, &lists)?;
+        let (lists, tokens) = {
+            let gallery = Gallery::open(path, setup, ambient.clone())?;
+            let lists = furnish(&gallery, cast)?;
+            let tokens = hand_out(&gallery, &ambient, &lists)?;
+            (lists, tokens)
+        };
         let node = Arc::new(Node::open(&Config { listen: args.listen, ..Config::of_folder(path) }, root)?);
         let began = Instant::now();
         fill(&node.gallery, cast, &lists)?;
@@ -94,21 +101,49 @@ fn furnish(gallery: &Gallery, cast: &Cast) -> anyhow::Result<Vec<WatchlistId>> {
     NATIONS.into_iter().map(list).collect()
 }
 
-/// Each checkpoint may search all three lists: they are shared.
-fn hand_out(folder: &Path, ambient: &Ambient, lists: &[WatchlistId]) -> anyhow::Result<Vec<String>> {
-    let mut tokens = Tokens::default();
-    let grant = Grant {
-        verbs: [VerbName::Lookup, VerbName::Verify].into(),
-        watchlists: Reach::Listed(lists.iter().copied().collect()),
-        purposes: [Purpose::BorderControl].into(),
+/// Each checkpoint may search all three lists: their owners share them. Officers of each nation grant it, two by two.
+fn hand_out(gallery: &Gallery, ambient: &Ambient, lists: &[WatchlistId]) -> anyhow::Result<Vec<String>> {
+    const DAYS: u32 = 1;
+    let officers = NATIONS.map(|nation| appoint(gallery, ambient, nation));
+    let officers = officers.into_iter().collect::<anyhow::Result<Vec<[Caller; 2]>>>()?;
+    let grant = |[one, other]: &[Caller; 2], content, credential| {
+        let proposal = Proposal { content, credential, days: DAYS };
+        let (id, _) = administer::propose(gallery, one, proposal)?;
+        administer::approve(gallery, other, id)?;
+        anyhow::Ok(())
     };
-    let mut handed = Vec::new();
-    for (name, nation) in CHECKPOINTS.into_iter().zip(NATIONS) {
-        let nation: Nation = nation.parse()?;
-        handed.push(tokens.add(ambient, name.parse()?, AgencyId::mint(ambient), nation, grant.clone())?);
+    for (at, both) in officers.iter().enumerate() {
+        for nation in NATIONS.into_iter().take(CHECKPOINTS.len()).filter(|nation| *nation != NATIONS[at]) {
+            let content = Content::Nation { nation: nation.parse()?, watchlist: lists[at] };
+            grant(both, content, None)?;
+        }
     }
-    tokens.save(&folder.join(gallery::token::FILE_NAME))?;
+    let mut handed = Vec::new();
+    for (name, both) in CHECKPOINTS.into_iter().zip(&officers) {
+        let (token, credential) = Credential::draw(ambient);
+        let holder = Holder {
+            name: name.parse()?,
+            role: Role::Checkpoint,
+            verbs: BTreeSet::new(),
+            agency: AgencyId::mint(ambient),
+            station: Some(name.parse()?),
+            operator: None,
+            watchlists: Reach::Listed(lists.iter().copied().collect()),
+            purposes: [Purpose::BorderControl].into(),
+        };
+        grant(both, Content::Caller(holder), Some(credential))?;
+        handed.push(token);
+    }
     Ok(handed)
+}
+
+/// Two officers of a nation.
+fn appoint(gallery: &Gallery, ambient: &Ambient, nation: &str) -> anyhow::Result<[Caller; 2]> {
+    let known = [(); 2].map(|()| Credential::draw(ambient).1);
+    let both = [("first officer".parse()?, known[0]), ("second officer".parse()?, known[1])];
+    administer::appoint_officers(gallery, &administrator(nation)?, both, 1)?;
+    let officer = |credential| administer::recognise(gallery, credential).context("the officer is not known");
+    Ok([officer(&known[0])?, officer(&known[1])?])
 }
 
 /// Subjects go to the nations in turn; one in ten is missing, not wanted.

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     Gallery,
     ambient::Ambient,
-    authority::{Caller, Grant},
+    authority::{Caller, Rights},
     decision::Decision,
     enrol::EnrolError,
     export::{self, ExportError, Given},
@@ -64,8 +64,8 @@ fn a_stored_answer_is_not_given_to_another_holder_or_without_a_permit() {
     assert_eq!(ask(&utopia()).unwrap(), first);
     let successor = Caller { agency: crate::id::AgencyId::mint(&Ambient::system()), ..utopia() };
     assert_ne!(ask(&successor).unwrap().0.lookup, first.0.lookup);
-    let grant = Grant { purposes: [].into(), ..utopia().grant };
-    assert!(matches!(ask(&Caller { grant, ..utopia() }), Err(LookupError::Refused(_))));
+    let rights = Rights { purposes: [].into(), ..utopia().rights };
+    assert!(matches!(ask(&Caller { rights, ..utopia() }), Err(LookupError::Refused(_))));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod backup;
 mod disaster;
 mod erasure;
 mod generation;
+mod grants;
 mod reassign;
 mod record;
 mod search;

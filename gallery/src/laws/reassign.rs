@@ -4,7 +4,7 @@
 use super::{House, axis, open, sample, utopia};
 use crate::{
     SubjectChangeError,
-    authority::{Caller, Grant},
+    authority::{Caller, Rights},
     enrol,
     enrol_batch::{self, BulkRow, RowOutcome},
     erase,
@@ -116,7 +116,7 @@ fn what_may_not_be_moved_stays_where_it_is() {
     retire::retire(&house.gallery, &utopia(), gone, None).unwrap();
     let stranger = Caller::administrator("x".parse().unwrap(), "XAA".parse().unwrap());
     let weak = Caller {
-        grant: Grant { verbs: [].into(), ..utopia().grant },
+        rights: Rights { verbs: [].into(), ..utopia().rights },
         agency: AgencyId::mint(&crate::ambient::Ambient::system()),
         ..utopia()
     };

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     SubjectChangeError,
-    authority::{Caller, Grant, Reach},
+    authority::{Caller, Reach, Rights},
     decision::Decision,
     enrol::{self, EnrolError},
     enrol_batch::{self, BulkRow, RowError, RowOutcome},
@@ -244,8 +244,8 @@ fn a_token_for_one_list_neither_sees_nor_changes_people_on_others() {
     let subject = house.enrol("a", axis(0)).unwrap();
     let (other, _) = publish::create_watchlist(&house.gallery, &utopia(), policy("other"), None).unwrap();
     let reaching = |list: WatchlistId| {
-        let grant = Grant { watchlists: Reach::Listed([list].into()), ..utopia().grant };
-        Caller { grant, ..utopia() }
+        let rights = Rights { watchlists: Reach::Listed([list].into()), ..utopia().rights };
+        Caller { rights, ..utopia() }
     };
     let caller = reaching(other.id);
     let retired = retire::retire(&house.gallery, &caller, subject, None);

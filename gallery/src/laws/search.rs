@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     ambient::Ambient,
-    authority::{Caller, Grant, Reach, VerbName},
+    authority::{Caller, Reach, Rights, VerbName},
     decision::{Decision, Reason},
     enrol::{self, EnrolError},
     event::What,
@@ -140,9 +140,12 @@ fn a_callers_threshold_is_stricter_or_refused() {
 #[test]
 fn a_refusal_is_in_the_log_and_says_nothing_of_what_exists() {
     let house = House::build();
-    let grant =
-        Grant { verbs: [VerbName::Lookup].into(), watchlists: Reach::Listed([].into()), purposes: [].into() };
-    let caller = Caller { grant, ..utopia() };
+    let rights = Rights {
+        verbs: [VerbName::Lookup].into(),
+        watchlists: Reach::Listed([].into()),
+        purposes: [].into(),
+    };
+    let caller = Caller { rights, ..utopia() };
     let unknown = WatchlistId::mint(&Ambient::system());
     let ask = |list| {
         let request = LookupRequest { watchlists: vec![list], ..house.request(axis(0)) };

@@ -1,6 +1,6 @@
 //! Model profiles and watchlists, and how many references each has.
 
-use super::{StoreError, codec};
+use super::{StoreError, codec, grants};
 use crate::{
     authority::Catalogue,
     id::WatchlistId,
@@ -42,9 +42,11 @@ pub(crate) fn catalogue(connection: &Connection) -> Result<Catalogue, StoreError
                w.review_days, w.created_at) FROM watchlist w JOIN model m ON m.key = w.model";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
+    let mut shares = grants::shares(connection)?;
     let mut catalogue = Catalogue::new();
     while let Some(row) = rows.next()? {
-        let watchlist = watchlist(row)?;
+        let mut watchlist = watchlist(row)?;
+        watchlist.shared_with = shares.remove(&watchlist.id).unwrap_or_default();
         catalogue.insert(watchlist.id, Arc::new(watchlist));
     }
     Ok(catalogue)
@@ -70,6 +72,7 @@ fn watchlist(row: &Row<'_>) -> Result<Watchlist, StoreError> {
         owner: codec::parse(&text(1)?, what)?,
         policy,
         created_at: codec::time(row, 10, what)?,
+        shared_with: [].into(),
     })
 }
 

@@ -32,6 +32,11 @@ pub(crate) fn row_sums(connection: &Connection) -> Result<(), StoreError> {
         ("encounter", "id, subject, reference, model, captured_at, enrolled_at"),
         ("moved", "key, encounter, reference, model, subject, into_subject, sequence"),
         ("merged", "subject, into_subject"),
+        (
+            "granted",
+            "id, nation, name, credential, content, proposed_by, proposed_at, approved_by, approved_at, ends_at, \
+             revoked_at",
+        ),
     ];
     for (table, columns) in tables {
         let sql = format!("SELECT count(*) FROM {table} WHERE checksum IS NOT row_sum({columns})");

@@ -56,7 +56,7 @@ pub(super) struct Job {
 }
 
 pub(super) enum Message {
-    Job(Job),
+    Job(Box<Job>),
     Close,
 }
 
@@ -92,13 +92,13 @@ impl Committer {
             let Ok(message) = self.next(receiver) else { return };
             let mut jobs = Vec::new();
             match message {
-                Some(Message::Job(job)) => jobs.push(job),
+                Some(Message::Job(job)) => jobs.push(*job),
                 Some(Message::Close) => open = false,
                 None => (),
             }
             while (1..GROUP_LIMIT).contains(&jobs.len()) && open {
                 match receiver.try_recv() {
-                    Ok(Message::Job(job)) => jobs.push(job),
+                    Ok(Message::Job(job)) => jobs.push(*job),
                     Ok(Message::Close) => open = false,
                     Err(_) => break,
                 }

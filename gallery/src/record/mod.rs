@@ -2,12 +2,13 @@
 
 pub(crate) mod answer;
 pub(crate) mod begin;
-mod catalogue;
+pub(crate) mod catalogue;
 pub(crate) mod catch_up;
 pub(crate) mod change;
 pub(crate) mod check;
 mod codec;
 mod commit;
+pub(crate) mod grants;
 pub(crate) mod jobs;
 pub(crate) mod moves;
 pub(crate) mod person;
@@ -274,6 +275,7 @@ pub(crate) fn open_for_writing(path: &Path, create: bool) -> Result<Connection, 
     let migrations = [
         migration("V1__first", include_str!("migrations/V1__first.sql"))?,
         migration("V2__moves", include_str!("migrations/V2__moves.sql"))?,
+        migration("V3__grants", include_str!("migrations/V3__grants.sql"))?,
     ];
     refinery::Runner::new(&migrations)
         .run(&mut connection)

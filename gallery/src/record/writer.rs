@@ -162,9 +162,11 @@ impl Writer {
         });
         let key = claim.map(|claim| (claim.caller.clone(), claim.with.clone()));
         let (reply, answer) = sync_channel(1);
-        self.sender.try_send(Message::Job(Job { actor, key, work, reply })).map_err(|error| match error {
-            TrySendError::Full(_) => E::from(WriteError::Busy),
-            TrySendError::Disconnected(_) => E::from(WriteError::Poisoned),
+        self.sender.try_send(Message::Job(Box::new(Job { actor, key, work, reply }))).map_err(|error| {
+            match error {
+                TrySendError::Full(_) => E::from(WriteError::Busy),
+                TrySendError::Disconnected(_) => E::from(WriteError::Poisoned),
+            }
         })?;
         let receipt = answer.recv().map_err(|_| E::from(WriteError::Poisoned))?.map_err(E::from)?;
         let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -2,12 +2,7 @@
 
 use crate::{error::Failure, place::Place};
 use clap::Args;
-use gallery::{
-    ambient::Ambient,
-    open::OpenError,
-    room,
-    token::{FILE_NAME, Tokens},
-};
+use gallery::{administer, ambient::Ambient, open::OpenError, room};
 use serde_json::json;
 use std::{
     fs,
@@ -49,7 +44,6 @@ impl Doctor {
         examination.root_key();
         examination.anchor();
         examination.ledger();
-        examination.tokens();
         examination.disk();
         examination.gallery();
         examination.machine();
@@ -141,20 +135,6 @@ impl Examination<'_> {
         }
     }
 
-    fn tokens(&mut self) {
-        match Tokens::load(&self.place.folder().join(FILE_NAME)) {
-            Err(error) => self.find(Finding::Wrong, "tokens", error.to_string()),
-            Ok(tokens) if tokens.is_empty() => {
-                self.find(
-                    Finding::Unwise,
-                    "tokens",
-                    "none: nobody can call a server; `limen-index token add`",
-                );
-            }
-            Ok(tokens) => self.find(Finding::Well, "tokens", format!("{} callers", tokens.len())),
-        }
-    }
-
     fn disk(&mut self) {
         match room::of(self.place.folder(), room::RESERVE_BYTES) {
             Err(error) => self.find(Finding::Wrong, "disk", error.to_string()),
@@ -213,6 +193,14 @@ impl Examination<'_> {
                 );
                 self.memory(references);
             }
+        }
+        match administer::count(&gallery) {
+            0 => self.find(
+                Finding::Unwise,
+                "callers",
+                "none: nobody can call a server; begin with `limen-index grant officers`",
+            ),
+            count => self.find(Finding::Well, "callers", format!("{count} hold a grant")),
         }
         if let Err(error) = gallery.ready() {
             self.find(Finding::Wrong, "clock", error.to_string());

@@ -28,7 +28,7 @@ impl Init {
                 path.display()
             );
         }
-        println!("next: limen-index watchlist add, limen-index token add, limen serve");
+        println!("next: limen-index watchlist add, limen-index grant officers, limen serve");
         Ok(())
     }
 }
