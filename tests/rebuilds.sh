@@ -20,12 +20,15 @@ keeper=$(grant --name keeper --role index_admin --own)
 tool enrol --nation UTO --features "$place/features.npy" --rows "$place/rows.csv" > /dev/null
 rm "$place/features.npy"
 tool rebuild --nation UTO > /dev/null
+tool certificate --to "$place/tls" > /dev/null
+export LIMEN_SERVE_TLS_CERTIFICATE="$place/tls/node.pem" LIMEN_SERVE_TLS_KEY="$place/tls/node.key"
 printf '{ "watchlists": ["%s"], "purpose": "border_control", "legal_basis": "eu_2018_1861", "case_reference": "c", "probe": { "model": "m", %s } }' \
   "$list" "$(cat "$place/probe.json")" > "$place/lookup.json"
 python3 - "$guard" "$keeper" "$place" "$rows" "$rebuilds" <<'PYTHON'
-import http.client, json, subprocess, sys, threading, time
+import http.client, json, ssl, subprocess, sys, threading, time
 guard, keeper, place, rows, rebuilds = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 body = open(place + "/lookup.json", "rb").read()
+tls = ssl.create_default_context(cafile=place + "/tls/ca.pem")
 server = subprocess.Popen(["target/release/limen", "serve", "--listen", "127.0.0.1:0", "--folder", place + "/data"], stdout=subprocess.PIPE)
 port = int(server.stdout.readline().decode().rsplit(":", 1)[1])
 
@@ -36,7 +39,7 @@ def memory():
 times, errors, generations, peak, stop = [], [], set(), [0.0], threading.Event()
 
 def look():
-    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, context=tls)
     headers = {"Authorization": "Bearer " + guard, "Content-Type": "application/json"}
     while not stop.is_set():
         began = time.monotonic()
@@ -64,7 +67,7 @@ def ask(connection, method, path):
     return json.load(connection.getresponse())
 
 def build():
-    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, context=tls)
     job = ask(connection, "POST", "/v1/generations")["job"]
     while (state := ask(connection, "GET", "/v1/jobs/" + job))["state"] == "running":
         time.sleep(0.05)

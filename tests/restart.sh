@@ -21,18 +21,21 @@ token=$(tool grant add --token-file "$place/officer-aa" --approver "$place/offic
 tool enrol --nation UTO --features "$place/features.npy" --rows "$place/rows.csv" > /dev/null
 rm "$place/features.npy"
 tool rebuild --nation UTO
+tool certificate --to "$place/tls" > /dev/null
+export LIMEN_SERVE_TLS_CERTIFICATE="$place/tls/node.pem" LIMEN_SERVE_TLS_KEY="$place/tls/node.key"
 printf '{ "watchlists": ["%s"], "purpose": "border_control", "legal_basis": "eu_2018_1861", "case_reference": "c", "probe": { "model": "m", %s } }' \
   "$list" "$(cat "$place/probe.json")" > "$place/lookup.json"
 python3 - "$token" "$place" "$rows" "$wanted" <<'PYTHON'
-import http.client, json, os, signal, statistics, subprocess, sys, time
+import http.client, json, ssl, os, signal, statistics, subprocess, sys, time
 token, place, rows, wanted = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 body = open(place + "/lookup.json", "rb").read()
+tls = ssl.create_default_context(cafile=place + "/tls/ca.pem")
 headers = {"Authorization": "Bearer " + token, "Content-Type": "application/json"}
 def start():
     began = time.monotonic()
     server = subprocess.Popen(["target/release/limen", "serve", "--listen", "127.0.0.1:0", "--folder", place + "/data"], stdout=subprocess.PIPE)
     port = int(server.stdout.readline().decode().rsplit(":", 1)[1])
-    connection = http.client.HTTPConnection("127.0.0.1", port)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, context=tls)
     connection.request("POST", "/v1/lookups", body, headers)
     answer = json.load(connection.getresponse())
     took = (time.monotonic() - began) * 1000

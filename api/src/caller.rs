@@ -3,6 +3,7 @@
 use crate::{
     node::Node,
     problem::{Kind, Problem},
+    tls::Peer,
 };
 use axum::{
     extract::FromRequestParts,
@@ -11,7 +12,7 @@ use axum::{
 use gallery::{authority::Caller, grant::Credential};
 use std::sync::Arc;
 
-/// The caller whose bearer token came with the request.
+/// The caller whose bearer token came with the request, or whose certificate with the connection.
 pub(crate) struct By(pub(crate) Caller);
 
 impl FromRequestParts<Arc<Node>> for By {
@@ -23,8 +24,19 @@ impl FromRequestParts<Arc<Node>> for By {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
         });
-        let unknown = || Problem::of(Kind::Unauthenticated, "Authorization", "no valid bearer token");
-        let credential = token.map(Credential::of_token);
+        let certificate = parts.extensions.get::<Peer>().and_then(|peer| peer.certificate);
+        if node.config.client_ca.is_some() && certificate.is_none() {
+            return Err(Problem::new(Kind::Unauthenticated, "a client certificate is needed"));
+        }
+        // A token names who acts at the station that the certificate is of; without one the station itself calls.
+        let credential = token.map(Credential::of_token).or(certificate);
+        let unknown = || {
+            Problem::of(
+                Kind::Unauthenticated,
+                "Authorization",
+                "nobody is known by this token or certificate",
+            )
+        };
         credential.and_then(|credential| node.caller(&credential)).map(Self).ok_or_else(unknown)
     }
 }

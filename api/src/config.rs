@@ -22,9 +22,12 @@ pub(crate) struct ServeArgs {
     /// Data folder, made by `limen-index init`.
     #[arg(long)]
     folder: Option<PathBuf>,
-    /// Address to listen on; loopback only. Port 0 takes any free one and prints it.
+    /// Address to listen on; without TLS, loopback only. Port 0 takes any free one and prints it.
     #[arg(long)]
     listen: Option<SocketAddr>,
+    /// Serve loopback without TLS, and at most 1,000 references: for development.
+    #[arg(long)]
+    insecure_dev: bool,
 }
 
 /// The server's settings.
@@ -35,6 +38,14 @@ pub(crate) struct Config {
     pub(crate) folder: PathBuf,
     /// Address to listen on.
     pub(crate) listen: SocketAddr,
+    /// The node's certificate and those above it (PEM).
+    pub(crate) tls_certificate: Option<PathBuf>,
+    /// Its key (PEM), readable by its owner alone.
+    pub(crate) tls_key: Option<PathBuf>,
+    /// The authorities of clients' certificates (PEM): then no call is answered without one.
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Serve loopback without TLS, and at most 1,000 references: for development.
+    pub(crate) insecure_dev: bool,
     /// Threads that scan; 0 takes every core.
     pub(crate) scan_threads: usize,
     /// How references are searched.
@@ -69,6 +80,10 @@ impl Config {
         Self {
             folder: folder.to_owned(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tls_certificate: None,
+            tls_key: None,
+            client_ca: None,
+            insecure_dev: false,
             scan_threads: 0,
             index: Index::Exhaustive,
             anchor: None,
@@ -92,6 +107,7 @@ impl Config {
         let mut builder = config::Config::builder()
             .set_default("folder", text(&base.folder)?)?
             .set_default("listen", base.listen.to_string())?
+            .set_default("insecure_dev", false)?
             .set_default("scan_threads", 0)?
             .set_default("index", "exhaustive")?
             .set_default("reserve_mib", base.reserve_mib)?
@@ -108,14 +124,30 @@ impl Config {
                 config::Environment::with_prefix("LIMEN_SERVE").prefix_separator("_").try_parsing(true),
             )
             .set_override_option("folder", args.folder.as_deref().map(text).transpose()?)?
+            .set_override_option("insecure_dev", args.insecure_dev.then_some(true))?
             .set_override_option("listen", args.listen.map(|listen| listen.to_string()))?;
         let config: Self = builder.build()?.try_deserialize().context("the configuration is not valid")?;
         config.check()
     }
 
     fn check(self) -> anyhow::Result<Self> {
-        if !self.listen.ip().is_loopback() {
+        let tls = self.tls_certificate.is_some();
+        if tls != self.tls_key.is_some() {
+            bail!("tls_certificate and tls_key belong together: one of them is set");
+        }
+        if self.client_ca.is_some() && !tls {
+            bail!("client_ca is set, and tls_certificate is not: certificates are shown over TLS only");
+        }
+        if self.insecure_dev && tls {
+            bail!("insecure_dev is set beside tls_certificate: it is one or the other");
+        }
+        if !tls && !self.listen.ip().is_loopback() {
             bail!("{} is not a loopback address: without TLS, limen serves loopback only", self.listen);
+        }
+        if !tls && !self.insecure_dev {
+            bail!(
+                "there is no TLS: set tls_certificate and tls_key (`limen-index certificate` makes some), or insecure_dev to serve few references on loopback in plain"
+            );
         }
         if self.backup_keys_folder.is_some() && self.backup_folder.is_none() {
             bail!("backup_keys_folder is set, and backup_folder is not");
@@ -155,18 +187,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("limen.toml");
         std::fs::write(&path, file).unwrap();
-        Config::load(&ServeArgs { config: Some(path), folder: None, listen: None })
+        Config::load(&ServeArgs { config: Some(path), folder: None, listen: None, insecure_dev: false })
     }
 
     #[test]
-    fn an_address_beyond_loopback_or_an_unknown_knob_is_refused() {
-        assert_eq!(load("lookup_queue = 5").unwrap().lookup_queue, 5);
+    fn what_is_weaker_or_unknown_is_refused_unless_its_name_says_so() {
+        assert_eq!(load("insecure_dev = true\nlookup_queue = 5").unwrap().lookup_queue, 5);
+        let tls = "tls_certificate = 'c'\ntls_key = 'k'\n";
+        assert!(load(&format!("{tls}listen = '0.0.0.0:8080'\nclient_ca = 'a'")).is_ok());
         for bad in [
+            "",
             "listen = '0.0.0.0:8080'",
-            "lookup_que = 5",
-            "lookup_queue = 0",
-            "index = 'ivf'",
-            "lookup_queue = 'x'",
+            "insecure_dev = true\nlisten = '0.0.0.0:8080'",
+            "insecure_dev = true\nlisten = '[::]:8080'",
+            &format!("{tls}insecure_dev = true"),
+            "tls_certificate = 'c'",
+            "tls_key = 'k'",
+            "insecure_dev = true\nclient_ca = 'a'",
+            "insecure_dev = true\nlookup_que = 5",
+            "insecure_dev = true\nlookup_queue = 0",
+            "insecure_dev = true\nindex = 'ivf'",
+            "insecure_dev = true\nlookup_queue = 'x'",
+            "insecure_dev = true\nbackup_keys_folder = 'k'",
         ] {
             assert!(load(bad).is_err(), "{bad}");
         }

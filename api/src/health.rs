@@ -24,6 +24,8 @@ pub(crate) struct Ready {
     kernel: &'static str,
     /// Is there anyone who may call?
     has_callers: bool,
+    /// What is weaker than it should be: `insecure_dev`.
+    insecure: Vec<&'static str>,
 }
 
 /// What runs.
@@ -54,6 +56,7 @@ pub(crate) async fn readyz(State(node): State<Arc<Node>>) -> Result<Json<Ready>,
         as_of: as_of.0,
         kernel: node.gallery.kernel().name(),
         has_callers: node.callers() > 0,
+        insecure: node.insecure().into_iter().collect(),
     }))
 }
 

@@ -5,13 +5,15 @@
 
 mod config;
 
-mod telemetry;
+mod tls;
 
 mod problem;
 
 mod scan_scheduler;
 
 mod node;
+
+mod telemetry;
 
 mod body;
 

@@ -13,6 +13,7 @@ use gallery::{
     grant::Credential,
     keys::root::RootKey,
     lookup::{Concluding, Prepared},
+    record::StoreError,
 };
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -26,6 +27,8 @@ pub(crate) struct Node {
     scheduler: ScanScheduler,
 }
 
+/// More references are not served without TLS.
+pub(crate) const INSECURE_LIMIT: u64 = 1000;
 /// Each holds a state of the record while it lasts.
 const LONG_ANSWERS: usize = 2;
 
@@ -75,6 +78,25 @@ impl Node {
     /// Whose credential is it?
     pub(crate) fn caller(&self, credential: &Credential) -> Option<Caller> {
         administer::recognise(&self.gallery, credential)
+    }
+
+    /// What is weaker than it should be.
+    pub(crate) fn insecure(&self) -> Option<&'static str> {
+        self.config.tls_certificate.is_none().then_some("insecure_dev")
+    }
+
+    /// May so many more references come here?
+    pub(crate) fn admit(&self, more: usize) -> Result<(), Problem> {
+        if self.config.insecure_dev && self.references()? + more as u64 > INSECURE_LIMIT {
+            let what = format!("insecure_dev takes {INSECURE_LIMIT} references: configure TLS");
+            return Err(Problem::new(Kind::Insecure, what));
+        }
+        Ok(())
+    }
+
+    /// References that are searched, each counted on each watchlist.
+    pub(crate) fn references(&self) -> Result<u64, StoreError> {
+        Ok(self.gallery.status()?.active.iter().map(|(_, count)| count).sum())
     }
 
     /// How many callers hold a grant.

@@ -62,6 +62,7 @@ kinds! {
     Invalid = "invalid", "A value is not acceptable", UNPROCESSABLE_ENTITY;
     Unauthenticated = "unauthenticated", "A valid bearer token is needed", UNAUTHORIZED;
     Refused = "refused", "Not permitted; the attempt is in the audit log", FORBIDDEN;
+    Insecure = "insecure", "More than this needs TLS", FORBIDDEN;
     Unknown = "unknown", "There is no such thing here", NOT_FOUND;
     Method = "method", "This method does not apply here", METHOD_NOT_ALLOWED;
     Exists = "exists", "It exists already, or is past changing", CONFLICT;

@@ -73,6 +73,7 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
         .route("/openapi.json", axum::routing::get(move || std::future::ready(description.clone())))
         .method_not_allowed_fallback(async || Problem::new(Kind::Method, "see /openapi.json"))
         .fallback(async || Problem::new(Kind::Unknown, "there is no such resource: see /openapi.json"))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&node), telemetry::warn))
         .layer(axum::middleware::from_fn(telemetry::trace))
         .with_state(node)
 }

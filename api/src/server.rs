@@ -1,25 +1,47 @@
 //! Accepts connections, and drains them when told to stop.
 
-use crate::{config::Config, node::Node, router, telemetry};
-use anyhow::Context;
+use crate::{
+    config::Config,
+    node::{INSECURE_LIMIT, Node},
+    router, telemetry,
+    tls::{self, Peer},
+};
+use anyhow::{Context, bail};
+use axum::Router;
 use gallery::{jobs, rebuild};
-use hyper::server::conn::http1;
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulShutdown, Watcher},
     service::TowerToHyperService,
 };
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    net::TcpListener,
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
     sync::Semaphore,
 };
+use tokio_rustls::TlsAcceptor;
 
 /// Serves until SIGTERM or SIGINT, then drains.
 pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
     telemetry::init();
+    let tls = tls::acceptor(config)?;
     let node = Arc::new(Node::open(config, config.root_key()?)?);
+    if config.insecure_dev {
+        let references = node.references()?;
+        if references > INSECURE_LIMIT {
+            bail!(
+                "{references} references are too many for insecure_dev, which takes {INSECURE_LIMIT}: configure TLS"
+            );
+        }
+        tracing::warn!("insecure_dev: requests and answers are in plain, for whoever reads on this machine");
+    }
     if node.callers() == 0 {
         tracing::warn!(
             "nobody holds a grant yet, so every call is refused: begin with `limen-index grant officers`"
@@ -33,13 +55,13 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let (listener, address) = listen(config.listen).await?;
-        announce(address);
+        announce(address, tls.is_some());
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let stop = async move {
             tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
         };
-        accept(listener, node, stop).await;
+        accept(listener, node, tls, stop).await;
         anyhow::Ok(())
     })?;
     jobs::halt(&gallery);
@@ -48,9 +70,9 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
 
 /// Tells scripts where the server is, also when it chose the port itself.
 #[expect(clippy::print_stdout, reason = "the one line that a script reads")]
-fn announce(address: SocketAddr) {
+fn announce(address: SocketAddr, tls: bool) {
     use std::io::Write;
-    println!("limen listens on http://{address}");
+    println!("limen listens on {}://{address}", if tls { "https" } else { "http" });
     let _ = std::io::stdout().flush(); // nobody reads it: no reason not to serve
 }
 
@@ -62,9 +84,16 @@ pub(crate) async fn listen(address: SocketAddr) -> anyhow::Result<(TcpListener, 
 }
 
 /// Serves connections until `stop`, then waits for the requests that are being answered.
-pub(crate) async fn accept(listener: TcpListener, node: Arc<Node>, stop: impl Future<Output = ()>) {
+pub(crate) async fn accept(
+    listener: TcpListener,
+    node: Arc<Node>,
+    tls: Option<TlsAcceptor>,
+    stop: impl Future<Output = ()>,
+) {
     let config = node.config.clone();
-    let service = TowerToHyperService::new(router::router(node));
+    let (patience, drain) =
+        (Duration::from_secs(config.receive_timeout_s), Duration::from_secs(config.drain_timeout_s));
+    let door = Door { tls, patience, router: router::router(node) };
     let places = Arc::new(Semaphore::new(config.connection_limit));
     let graceful = GracefulShutdown::new();
     tokio::pin!(stop);
@@ -84,22 +113,59 @@ pub(crate) async fn accept(listener: TcpListener, node: Arc<Node>, stop: impl Fu
         };
         // An answer is one small write: waiting to fill a packet would only delay it.
         let _ = stream.set_nodelay(true);
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(config.receive_timeout_s))
-            .serve_connection(TokioIo::new(stream), service.clone());
-        let connection = graceful.watch(connection);
+        let (door, watcher) = (door.clone(), graceful.watcher());
         tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "connection");
-            }
+            door.serve(stream, watcher).await;
             drop(place);
         });
     }
     drop(listener);
     tracing::info!("stopping: requests that are being answered are finished first");
-    let drain = Duration::from_secs(config.drain_timeout_s);
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests did not finish in time");
+    }
+}
+
+/// What every connection goes through.
+#[derive(Clone)]
+struct Door {
+    tls: Option<TlsAcceptor>,
+    patience: Duration,
+    router: Router,
+}
+
+impl Door {
+    async fn serve(self, stream: TcpStream, watcher: Watcher) {
+        let Some(tls) = self.tls.clone() else {
+            return self.answer(stream, Peer { certificate: None }, watcher).await;
+        };
+        match tokio::time::timeout(self.patience, tls.accept(stream)).await {
+            Err(_) => tracing::debug!("a handshake took too long"),
+            Ok(Err(error)) => tracing::debug!(%error, "handshake"),
+            Ok(Ok(stream)) => {
+                let peer = tls::peer(&stream);
+                self.answer(stream, peer, watcher).await;
+            }
+        }
+    }
+
+    async fn answer(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        watcher: Watcher,
+    ) {
+        let service = TowerToHyperService::new(self.router);
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            service.call(request)
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.patience)
+            .serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!(%error, "connection");
+        }
     }
 }

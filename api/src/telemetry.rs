@@ -1,11 +1,13 @@
 //! What the server tells its operator: one line a request, with the route but never its parameters.
 
+use crate::node::Node;
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
+    http::HeaderValue,
     middleware::Next,
     response::Response,
 };
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 use tracing_subscriber::EnvFilter;
 
 /// Logs to standard error; `RUST_LOG` chooses what, `info` by default.
@@ -13,6 +15,15 @@ pub(crate) fn init() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // A second call, as in tests, changes nothing.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Says with every answer what is weaker than it should be.
+pub(crate) async fn warn(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    if let Some(what) = node.insecure() {
+        response.headers_mut().insert("limen-insecure", HeaderValue::from_static(what));
+    }
+    response
 }
 
 /// One line a request.

@@ -39,6 +39,7 @@ enum Command {
     VerifyStore(commands::inspect::VerifyStore),
     Doctor(commands::doctor::Doctor),
     Grant(commands::grant::Grant),
+    Certificate(commands::certificate::Certificate),
 }
 
 /// Reads the command line and does what it says.
@@ -67,6 +68,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::VerifyStore(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Grant(command) => command.run(),
+        Command::Certificate(command) => command.run(),
     }
 }
 

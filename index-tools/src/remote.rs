@@ -3,30 +3,42 @@
 use crate::{error::Failure, place::administrator, progress::Shown};
 use clap::Args;
 use gallery::{authority::Caller, id::WatchlistId, law::Nation};
+use rustls::crypto::aws_lc_rs;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader},
+    net::IpAddr,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig};
 
 /// Which running node is to do it.
 #[derive(Args)]
 pub(crate) struct Remote {
-    /// Address of a running node that is to do it (`http://127.0.0.1:8080`), instead of this command on a folder.
-    #[arg(long, env = "LIMEN_SERVER", requires = "token_file")]
+    /// Address of a running node that is to do it (`https://limen.example:8443`), instead of this command on a folder.
+    #[arg(long, env = "LIMEN_SERVER")]
     server: Option<String>,
     /// File that holds a token for the node.
     #[arg(long, env = "LIMEN_TOKEN_FILE")]
     token_file: Option<PathBuf>,
+    /// Authority of the node's certificate (PEM).
+    #[arg(long, env = "LIMEN_CA")]
+    ca: Option<PathBuf>,
+    /// Certificate to show to the node (PEM).
+    #[arg(long = "client-certificate", env = "LIMEN_CLIENT_CERTIFICATE", requires = "client_key")]
+    client_certificate: Option<PathBuf>,
+    /// Its key (PEM).
+    #[arg(long, env = "LIMEN_CLIENT_KEY")]
+    client_key: Option<PathBuf>,
 }
 
 impl Remote {
     /// The node that is to do it, if one is.
     pub(crate) fn node(&self) -> Result<Option<Node>, Failure> {
-        let (Some(_), Some(path)) = (&self.server, &self.token_file) else { return Ok(None) };
-        self.node_for(path)
+        self.node_with(self.token_file())
     }
 
     /// The file that holds the token.
@@ -35,12 +47,64 @@ impl Remote {
     }
 
     /// The node that is to do it, if one is, for whoever has the token in this file.
-    pub(crate) fn node_for(&self, token_file: &Path) -> Result<Option<Node>, Failure> {
+    pub(crate) fn node_with(&self, token_file: Option<&Path>) -> Result<Option<Node>, Failure> {
         let Some(server) = &self.server else { return Ok(None) };
-        let token = token(token_file)?;
+        if token_file.is_none() && self.client_certificate.is_none() {
+            let what = "--token-file or --client-certificate is missing: the node must know who asks";
+            return Err(Failure::Argument(what.to_owned()));
+        }
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
-        let agent = config.timeout_connect(Some(Duration::from_secs(10))).build().into();
-        Ok(Some(Node { server: server.trim_end_matches('/').to_owned(), token, agent }))
+        let config = config.timeout_connect(Some(Duration::from_secs(10))).tls_config(self.tls()?);
+        Ok(Some(Node {
+            server: must_be_private(server.trim_end_matches('/'))?,
+            token: token_file.map(token).transpose()?,
+            agent: config.build().into(),
+        }))
+    }
+
+    fn tls(&self) -> Result<TlsConfig, Failure> {
+        let read = |path: &Path| std::fs::read(path).map_err(|error| Failure::file(path, error));
+        let wrong = |path: &Path| {
+            let path = path.display().to_string();
+            move |error: ureq::Error| Failure::Argument(format!("{path}: {error}"))
+        };
+        let certificates = |path: &PathBuf| {
+            let all =
+                ureq::tls::parse_pem(&read(path)?).collect::<Result<Vec<_>, _>>().map_err(wrong(path))?;
+            let certificate = |item| match item {
+                PemItem::Certificate(certificate) => Some(certificate),
+                _ => None,
+            };
+            Ok::<Vec<Certificate<'static>>, Failure>(all.into_iter().filter_map(certificate).collect())
+        };
+        let roots = self.ca.as_ref().map(&certificates).transpose()?.unwrap_or_default();
+        let client = match (&self.client_certificate, &self.client_key) {
+            (Some(certificate), Some(key)) => {
+                let chain = certificates(certificate)?;
+                let key = PrivateKey::from_pem(&read(key)?).map_err(wrong(key))?;
+                Some(ClientCert::new_with_certs(&chain, key))
+            }
+            _ => None,
+        };
+        Ok(TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&roots))
+            .client_cert(client)
+            .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
+            .build())
+    }
+}
+
+/// A token is told to nobody in plain, but on this machine.
+fn must_be_private(server: &str) -> Result<String, Failure> {
+    let Some(rest) = server.strip_prefix("http://") else { return Ok(server.to_owned()) };
+    let host = rest.split('/').next().unwrap_or_default();
+    let host =
+        host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(host, _)| host);
+    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    if host == "localhost" || address.is_ok_and(|address| address.is_loopback()) {
+        Ok(server.to_owned())
+    } else {
+        Err(Failure::Argument(format!("{server}: only a node on this machine is asked without TLS")))
     }
 }
 
@@ -76,7 +140,7 @@ impl By {
 /// A running node.
 pub(crate) struct Node {
     server: String,
-    token: String,
+    token: Option<String>,
     agent: ureq::Agent,
 }
 
@@ -107,8 +171,10 @@ impl Node {
         path: &str,
         body: &[u8],
     ) -> Result<ureq::http::Response<ureq::Body>, Failure> {
-        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.server));
-        let mut request = request.header("authorization", format!("Bearer {}", self.token));
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.server));
+        if let Some(token) = &self.token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
         if !body.is_empty() {
             request = request.header("content-type", "application/json");
         }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has failed")]
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use gallery::ambient::Ambient;
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -11,9 +12,10 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 pub mod clients;
 pub mod disk;
@@ -60,7 +62,28 @@ pub const ROOT_KEY: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123
 /// Runs `limen-index` with these arguments on a folder.
 pub fn index_output(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(binary("limen-index"));
-    command.args(arguments).env("LIMEN_FOLDER", folder).env("LIMEN_ROOT_KEY", ROOT_KEY).output().unwrap()
+    command.args(arguments).env("LIMEN_FOLDER", folder).env("LIMEN_ROOT_KEY", ROOT_KEY);
+    command.env("LIMEN_CA", certificates().join("ca.pem")).output().unwrap()
+}
+
+/// The folder with the certificates of all servers under test, and of two clients: made once, and kept for the next run.
+pub fn certificates() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        let tool = binary("limen-index");
+        let day = Ambient::system().clock.now().unix_ms() / 86_400_000;
+        let folder = tool.with_file_name(format!("certificates-{}", day / 100)); // they hold for 365 days
+        if !folder.is_dir() {
+            let place = tempfile::tempdir_in(tool.parent().unwrap()).unwrap();
+            let to = place.path().join("made");
+            let mut make = Command::new(tool);
+            make.args(["certificate", "--client", "gate", "--client", "stranger", "--to"]).arg(&to);
+            assert!(make.output().unwrap().status.success(), "no certificates are made");
+            // Another process may have been first.
+            let _ = audit::storage::rename_folder(&to, &folder);
+        }
+        folder
+    })
 }
 
 /// The same, expecting success; returns what it printed.
@@ -195,7 +218,7 @@ pub fn list_arguments<'a>(nation: &'a str, name: &'a str) -> Vec<&'a str> {
 pub struct Server {
     child: Child,
     under: bool,
-    /// Its address, as `http://…`.
+    /// Its address, as `https://…`.
     pub url: String,
 }
 
@@ -217,6 +240,10 @@ impl Server {
         let mut words = under.iter().map(std::ffi::OsString::from).chain([limen.into_os_string()]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).args(["serve", "--listen", "127.0.0.1:0", "--folder"]).arg(folder);
+        if !environment.iter().any(|(name, _)| *name == "LIMEN_SERVE_INSECURE_DEV") {
+            command.env("LIMEN_SERVE_TLS_CERTIFICATE", certificates().join("node.pem"));
+            command.env("LIMEN_SERVE_TLS_KEY", certificates().join("node.key"));
+        }
         command
             .envs(environment.iter().copied())
             .env("RUST_LOG", "warn")
@@ -263,7 +290,23 @@ impl Server {
 
     /// Someone with a token.
     pub fn actor<'a>(&'a self, token: &'a str) -> Actor<'a> {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+        self.actor_with(token, None)
+    }
+
+    /// The same, with a client's certificate.
+    pub fn actor_with<'a>(&'a self, token: &'a str, client: Option<&str>) -> Actor<'a> {
+        let read = |name: String| std::fs::read(certificates().join(name)).unwrap();
+        let certificate = |name: &str| Certificate::from_pem(&read(format!("{name}.pem"))).unwrap();
+        let client = client.map(|name| {
+            let key = PrivateKey::from_pem(&read(format!("{name}.key"))).unwrap();
+            ClientCert::new_with_certs(&[certificate(name)], key)
+        });
+        let tls = TlsConfig::builder()
+            .root_certs(RootCerts::new_with_certs(&[certificate("ca")]))
+            .client_cert(client)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .build();
+        let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).tls_config(tls);
         let agent = config.timeout_global(Some(Duration::from_mins(1))).build().into();
         Actor { url: &self.url, token, agent }
     }

@@ -25,7 +25,7 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 fn refused(folder: &Path, anchor: &str) -> String {
     let mut command = Command::new(binary("limen"));
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--folder"])
+        .args(["serve", "--insecure-dev", "--listen", "127.0.0.1:0", "--folder"])
         .arg(folder)
         .env("LIMEN_SERVE_ANCHOR", anchor)
         .env("LIMEN_ROOT_KEY", ROOT_KEY);

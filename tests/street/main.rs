@@ -19,5 +19,6 @@ mod power;
 mod real_faces;
 mod remote;
 mod tidy;
+mod tls;
 mod tools;
 mod watchlists;

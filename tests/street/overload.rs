@@ -50,7 +50,7 @@ fn a_full_queue_says_come_back_and_what_was_taken_is_answered() {
 #[test]
 fn a_stop_finishes_the_request_that_is_being_answered() {
     let site = Site::found();
-    let server = site.serve();
+    let server = Server::start(site.folder.path(), &[("LIMEN_SERVE_INSECURE_DEV", "true")]);
     let body = lookup(&site.list, 1).to_string();
     let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
     let (length, token) = (body.len(), &site.guard);
@@ -73,12 +73,23 @@ fn a_stop_finishes_the_request_that_is_being_answered() {
 #[test]
 fn a_client_that_does_not_finish_its_head_is_cut_off() {
     let site = Site::found();
-    let server = Server::start(site.folder.path(), &[("LIMEN_SERVE_RECEIVE_TIMEOUT_S", "1")]);
-    let mut stream = TcpStream::connect(server.url.trim_start_matches("http://")).unwrap();
-    stream.write_all(b"POST /v1/lookups HTTP/1.1\r\nhost: x\r\n").unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let mut rest = Vec::new();
-    // Closed by the server, with or without a word: not by the read's own time limit.
-    let ended = stream.read_to_end(&mut rest);
-    assert!(!matches!(ended, Err(ref e) if e.kind() == std::io::ErrorKind::WouldBlock), "{ended:?}");
+    let patience = ("LIMEN_SERVE_RECEIVE_TIMEOUT_S", "1");
+    let cut_off = |server: &Server, begun: &[u8]| {
+        let address = server.url.split("://").nth(1).unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(begun).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut rest = Vec::new();
+        // Closed by the server, with or without a word: not by the read's own time limit.
+        let ended = stream.read_to_end(&mut rest);
+        assert!(!matches!(ended, Err(ref e) if e.kind() == std::io::ErrorKind::WouldBlock), "{ended:?}");
+    };
+    let head = b"POST /v1/lookups HTTP/1.1\r\nhost: x\r\n";
+    let plain = Server::start(site.folder.path(), &[patience, ("LIMEN_SERVE_INSECURE_DEV", "true")]);
+    cut_off(&plain, head);
+    drop(plain);
+    // Nor who does not finish, or begin, a handshake.
+    let server = Server::start(site.folder.path(), &[patience]);
+    cut_off(&server, &[22, 3, 1, 2, 0]);
+    cut_off(&server, b"");
 }

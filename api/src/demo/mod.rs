@@ -72,7 +72,7 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (listener, address) = runtime.block_on(server::listen(args.listen))?;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let serving = runtime.spawn(server::accept(listener, Arc::clone(&stage.node), async {
+    let serving = runtime.spawn(server::accept(listener, Arc::clone(&stage.node), None, async {
         let _ = stopped.await; // sent, or dropped: either way it is time
     }));
     let played = play::play(&cast, &stage, address)?;

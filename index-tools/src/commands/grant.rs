@@ -225,11 +225,11 @@ impl Terms {
         certificate: Option<Credential>,
     ) -> Result<(GrantId, Option<String>), Failure> {
         let Desk { place, remote } = &self.desk;
-        let first = Officer::of(self.desk.token_file()?, remote, || place.open())?;
+        let first = Officer::of(remote.token_file(), remote, || place.open())?;
         let (id, token) = first.propose(content, certificate, self.days)?;
         if let Some(approver) = &self.approver {
             // The folder is open once.
-            let other = Officer::of(approver, remote, || first.into_gallery())?;
+            let other = Officer::of(Some(approver), remote, || first.into_gallery())?;
             other.approve(id)?;
         }
         Ok((id, token))
@@ -237,14 +237,8 @@ impl Terms {
 }
 
 impl Desk {
-    fn token_file(&self) -> Result<&Path, Failure> {
-        let missing =
-            || Failure::Argument("--token-file is missing: it holds the officer's token".to_owned());
-        self.remote.token_file().ok_or_else(missing)
-    }
-
     fn officer(&self) -> Result<Officer, Failure> {
-        Officer::of(self.token_file()?, &self.remote, || self.place.open())
+        Officer::of(self.remote.token_file(), &self.remote, || self.place.open())
     }
 }
 
@@ -256,13 +250,16 @@ enum Officer {
 
 impl Officer {
     fn of(
-        token_file: &Path,
+        token_file: Option<&Path>,
         remote: &Remote,
         open: impl FnOnce() -> Result<Gallery, Failure>,
     ) -> Result<Self, Failure> {
-        if let Some(node) = remote.node_for(token_file)? {
+        if let Some(node) = remote.node_with(token_file)? {
             return Ok(Self::AtNode(node));
         }
+        let missing =
+            || Failure::Argument("--token-file is missing: it holds the officer's token".to_owned());
+        let token_file = token_file.ok_or_else(missing)?;
         let token = remote::token(token_file)?;
         let gallery = open()?;
         let caller = administer::recognise(&gallery, &Credential::of_token(&token));

@@ -3,6 +3,7 @@
 
 pub(crate) mod anchor;
 pub(crate) mod backup;
+pub(crate) mod certificate;
 pub(crate) mod dedup;
 pub(crate) mod doctor;
 pub(crate) mod enrol;
