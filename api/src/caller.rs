@@ -9,7 +9,7 @@ use axum::{
     extract::FromRequestParts,
     http::{header, request::Parts},
 };
-use gallery::{authority::Caller, grant::Credential};
+use gallery::authority::Caller;
 use std::sync::Arc;
 
 /// The caller whose bearer token came with the request, or whose certificate with the connection.
@@ -29,7 +29,10 @@ impl FromRequestParts<Arc<Node>> for By {
             return Err(Problem::new(Kind::Unauthenticated, "a client certificate is needed"));
         }
         // A token names who acts at the station that the certificate is of; without one the station itself calls.
-        let credential = token.map(Credential::of_token).or(certificate);
+        let credential = match token {
+            Some(token) => node.bearer(token).await,
+            None => certificate,
+        };
         let unknown = || {
             Problem::of(
                 Kind::Unauthenticated,

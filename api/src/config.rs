@@ -44,6 +44,14 @@ pub(crate) struct Config {
     pub(crate) tls_key: Option<PathBuf>,
     /// The authorities of clients' certificates (PEM): then no call is answered without one.
     pub(crate) client_ca: Option<PathBuf>,
+    /// Who issues the JSON Web Tokens that name callers (`iss`).
+    pub(crate) jwt_issuer: Option<String>,
+    /// As whom they name this node (`aud`).
+    pub(crate) jwt_audience: Option<String>,
+    /// The issuer's keys: a file, or an address that begins with `https://`.
+    pub(crate) jwt_keys: Option<String>,
+    /// Authorities of that address's certificate (PEM).
+    pub(crate) jwt_keys_ca: Option<PathBuf>,
     /// Serve loopback without TLS, and at most 1,000 references: for development.
     pub(crate) insecure_dev: bool,
     /// Threads that scan; 0 takes every core.
@@ -83,6 +91,10 @@ impl Config {
             tls_certificate: None,
             tls_key: None,
             client_ca: None,
+            jwt_issuer: None,
+            jwt_audience: None,
+            jwt_keys: None,
+            jwt_keys_ca: None,
             insecure_dev: false,
             scan_threads: 0,
             index: Index::Exhaustive,
@@ -137,6 +149,17 @@ impl Config {
         }
         if self.client_ca.is_some() && !tls {
             bail!("client_ca is set, and tls_certificate is not: certificates are shown over TLS only");
+        }
+        let issuer = [&self.jwt_issuer, &self.jwt_audience, &self.jwt_keys].map(Option::is_some);
+        if issuer.contains(&true) && issuer.contains(&false) {
+            bail!("jwt_issuer, jwt_audience and jwt_keys belong together: one of them is missing");
+        }
+        let url = self.jwt_keys.as_deref().filter(|keys| keys.contains("://"));
+        if url.is_some_and(|url| !url.starts_with("https://")) {
+            bail!("jwt_keys is not read in plain: a file, or an address that begins with https://");
+        }
+        if url.is_some() != self.jwt_keys_ca.is_some() {
+            bail!("jwt_keys_ca belongs to an address in jwt_keys: nobody else's authorities are believed");
         }
         if self.insecure_dev && tls {
             bail!("insecure_dev is set beside tls_certificate: it is one or the other");
@@ -209,6 +232,10 @@ mod tests {
             "insecure_dev = true\nindex = 'ivf'",
             "insecure_dev = true\nlookup_queue = 'x'",
             "insecure_dev = true\nbackup_keys_folder = 'k'",
+            "insecure_dev = true\njwt_issuer = 'i'",
+            "insecure_dev = true\njwt_issuer = 'i'\njwt_keys = 'k'",
+            "insecure_dev = true\njwt_issuer = 'i'\njwt_audience = 'a'\njwt_keys = 'http://k'",
+            "insecure_dev = true\njwt_issuer = 'i'\njwt_audience = 'a'\njwt_keys = 'https://k'",
         ] {
             assert!(load(bad).is_err(), "{bad}");
         }

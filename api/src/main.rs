@@ -7,6 +7,8 @@ mod config;
 
 mod tls;
 
+mod issuer;
+
 mod problem;
 
 mod scan_scheduler;

@@ -2,6 +2,7 @@
 
 use crate::{
     config::Config,
+    issuer::Issuer,
     problem::{Kind, Problem},
     scan_scheduler::{ScanScheduler, ScheduleError},
 };
@@ -25,6 +26,7 @@ pub(crate) struct Node {
     /// How many more answers of many lines there may be at a time.
     pub(crate) long_answers: Arc<Semaphore>,
     scheduler: ScanScheduler,
+    issuer: Option<Arc<Issuer>>,
 }
 
 /// More references are not served without TLS.
@@ -35,6 +37,7 @@ const LONG_ANSWERS: usize = 2;
 impl Node {
     /// Opens the data folder and reads the tokens.
     pub(crate) fn open(config: &Config, root: RootKey) -> anyhow::Result<Self> {
+        let issuer = Issuer::open(config)?.map(Arc::new);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if config.scan_threads == 0 { cores } else { config.scan_threads };
         let (anchor, ledger) = (config.anchor.clone(), config.erasure_ledger.clone());
@@ -45,7 +48,7 @@ impl Node {
         let gallery = Arc::new(Gallery::open(&config.folder, setup, Ambient::system())?);
         let scheduler = ScanScheduler::start(Arc::clone(&gallery), config.lookup_queue)?;
         let long_answers = Arc::new(Semaphore::new(LONG_ANSWERS));
-        Ok(Self { config: config.clone(), gallery, long_answers, scheduler })
+        Ok(Self { config: config.clone(), gallery, long_answers, scheduler, issuer })
     }
 
     /// Runs a verb where it may wait for the disk.
@@ -73,6 +76,17 @@ impl Node {
             ScheduleError::Full => Problem::new(Kind::Busy, "the queue of lookups is full"),
             ScheduleError::Stopped => Problem::fault("the scanning thread has stopped"),
         })
+    }
+
+    /// By what the holder of a bearer token is known: one of this node's, or, where an issuer is configured, a JSON Web Token of it.
+    pub(crate) async fn bearer(&self, token: &str) -> Option<Credential> {
+        match &self.issuer {
+            Some(issuer) if token.contains('.') => {
+                let (issuer, token) = (Arc::clone(issuer), token.to_owned());
+                tokio::task::spawn_blocking(move || issuer.credential(&token)).await.ok()?
+            }
+            _ => Some(Credential::of_token(token)),
+        }
     }
 
     /// Whose credential is it?

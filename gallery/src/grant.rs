@@ -18,6 +18,8 @@ pub enum Credential {
     Token(Hash),
     /// A certificate of a client: SHA-256 over its DER.
     Certificate(Hash),
+    /// Whom an issuer of identities knows under a name: SHA-256 over both.
+    Subject(Hash),
 }
 
 /// What every token begins with, so that one that has leaked is recognised.
@@ -37,9 +39,26 @@ impl Credential {
         Self::Token(sha256(&[token.as_bytes()]))
     }
 
+    /// Of whom this issuer knows as this subject (the claims `iss` and `sub`).
+    pub fn of_subject(issuer: &str, subject: &str) -> Self {
+        let length = (issuer.len() as u64).to_le_bytes();
+        Self::Subject(sha256(&[b"limen/subject/v1\0", &length, issuer.as_bytes(), subject.as_bytes()]))
+    }
+
     /// Of who holds the key of this certificate, in DER.
     pub fn of_certificate(der: &[u8]) -> Self {
         Self::Certificate(sha256(&[der]))
+    }
+}
+
+impl Credential {
+    /// Of which kind.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Token(_) => "token",
+            Self::Certificate(_) => "certificate",
+            Self::Subject(_) => "subject",
+        }
     }
 }
 
@@ -48,13 +67,14 @@ impl fmt::Display for Credential {
         match self {
             Self::Token(digest) => write!(f, "token:{digest}"),
             Self::Certificate(digest) => write!(f, "certificate:{digest}"),
+            Self::Subject(digest) => write!(f, "subject:{digest}"),
         }
     }
 }
 
 /// Why a text is not a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a credential is written token: or certificate: and a SHA-256 in hexadecimal")]
+#[error("a credential is written token:, certificate: or subject:, and a SHA-256 in hexadecimal")]
 pub struct CredentialError;
 
 impl FromStr for Credential {
@@ -66,6 +86,7 @@ impl FromStr for Credential {
         match kind {
             "token" => Ok(Self::Token(digest)),
             "certificate" => Ok(Self::Certificate(digest)),
+            "subject" => Ok(Self::Subject(digest)),
             _ => Err(CredentialError),
         }
     }
@@ -267,6 +288,11 @@ mod tests {
         assert_eq!(credential.to_string().parse(), Ok(credential));
         let other = Credential::of_certificate(token.as_bytes());
         assert!(other.to_string().parse() == Ok(other) && other != credential);
+        let subject = Credential::of_subject("https://a", "bc");
+        assert!(
+            subject.to_string().parse() == Ok(subject)
+                && subject != Credential::of_subject("https://ab", "c")
+        );
         assert!("token:00".parse::<Credential>().is_err() && "key:00".parse::<Credential>().is_err());
     }
 }

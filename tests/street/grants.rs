@@ -1,5 +1,6 @@
 //! Two officers grant what callers may do; one takes it back. It counts at once.
 
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, jwk::Jwk};
 use serde_json::{Value, json};
 use std::fs;
 use tests::*;
@@ -87,4 +88,42 @@ fn a_grant_taken_back_after_a_backup_stays_so_when_it_is_restored() {
     let server = site.serve();
     assert_eq!(server.actor(&site.guard).look_up(&site.list, 1).status, 401);
     assert_eq!(server.actor(&site.clerk).get("/v1/watchlists").status, 200);
+}
+
+#[test]
+fn a_person_is_known_by_an_issuers_token_and_may_do_what_is_granted() {
+    let site = Site::found();
+    let path = site.folder.path();
+    let pair = rcgen::KeyPair::generate().unwrap();
+    let key = EncodingKey::from_ec_der(&pair.serialize_der());
+    let mut public = Jwk::from_encoding_key(&key, Algorithm::ES256).unwrap();
+    public.common.key_id = Some("k".to_owned());
+    let keys = path.with_file_name("keys.json");
+    fs::write(&keys, json!({ "keys": [public] }).to_string()).unwrap();
+    let token = |subject: &str, lasts: i64| {
+        let exp = jsonwebtoken::get_current_timestamp().cast_signed() + lasts;
+        let claims = json!({ "iss": "https://id.example", "aud": "limen", "sub": subject, "exp": exp });
+        encode(&Header { kid: Some("k".to_owned()), ..Header::new(Algorithm::ES256) }, &claims, &key).unwrap()
+    };
+    let [first, second] = officers(path, "UTO");
+    let (first, second) = (first.to_str().unwrap(), second.to_str().unwrap());
+    let add =
+        ["grant", "add", "--token-file", first, "--approver", second, "--name", "anna", "--operator", "anna"];
+    let what = ["--role", "checkpoint", "--own", "--purpose", "border_control"];
+    let known = ["--issuer", "https://id.example", "--subject", "anna@uto"];
+    let made = index(path, &[add.as_slice(), &what, &known].concat());
+    let environment = [
+        ("LIMEN_SERVE_JWT_ISSUER", "https://id.example"),
+        ("LIMEN_SERVE_JWT_AUDIENCE", "limen"),
+        ("LIMEN_SERVE_JWT_KEYS", keys.to_str().unwrap()),
+    ];
+    let server = Server::start(path, &environment);
+    let status = |token: &str| server.actor(token).look_up(&site.list, 1).status;
+    assert_eq!(status(&token("anna@uto", 60)), 200);
+    assert_eq!(status(&token("anna@uto", -60)), 401, "it has ended");
+    assert_eq!(status(&token("ben@uto", 60)), 401, "nobody granted him anything");
+    assert_eq!(status(&site.guard), 200, "tokens of the node go on");
+    assert_eq!(server.actor(&token("anna@uto", 60)).get("/v1/jobs").status, 403, "a token grants nothing");
+    index(path, &["grant", "revoke", &made, "--server", &server.url, "--token-file", first]);
+    assert_eq!(status(&token("anna@uto", 60)), 401, "taken back");
 }

@@ -20,8 +20,9 @@ pub(crate) struct GrantBody {
     /// "verbs"}`; or to another nation, to search a watchlist: `{"to": "nation", "nation", "watchlist"}`.
     #[schema(value_type = Object)]
     content: Content,
-    /// SHA-256 over the DER of the certificate by which the caller will be known, in hexadecimal. Without it a token is made.
-    certificate_sha256: Option<String>,
+    /// By what the caller will be known: `certificate:` and SHA-256 over its DER in hexadecimal, or `subject:` and a digest as `limen-index grant add --issuer` makes it. Without it a
+    /// token is made.
+    known_by: Option<String>,
     /// For how many days it holds.
     days: u32,
 }
@@ -47,17 +48,20 @@ pub(crate) struct ProposedResponse {
 pub(crate) async fn propose_grant(
     State(node): State<Arc<Node>>,
     By(caller): By,
-    Strict { value: GrantBody { content, certificate_sha256, days }, .. }: Strict<GrantBody>,
+    Strict { value: GrantBody { content, known_by, days }, .. }: Strict<GrantBody>,
 ) -> Result<(StatusCode, Json<ProposedResponse>), Problem> {
-    let certificate = certificate_sha256.map(|digest| format!("certificate:{digest}").parse::<Credential>());
-    let certificate =
-        certificate.transpose().map_err(|error| Problem::malformed("certificate_sha256", error))?;
-    let (token, credential) = match (&content, certificate) {
+    let known = known_by.map(|text| text.parse::<Credential>()).transpose();
+    let known = known.map_err(|error| Problem::malformed("known_by", error))?;
+    let (token, credential) = match (&content, known) {
         (Content::Nation { .. }, None) => (None, None),
         (Content::Nation { .. }, Some(_)) => {
-            return Err(Problem::malformed("certificate_sha256", "a nation has no credential"));
+            return Err(Problem::malformed("known_by", "a nation has no credential"));
         }
-        (Content::Caller(_), Some(certificate)) => (None, Some(certificate)),
+        // A token that somebody else has made may be known to others.
+        (Content::Caller(_), Some(Credential::Token(_))) => {
+            return Err(Problem::malformed("known_by", "tokens are made by the node"));
+        }
+        (Content::Caller(_), Some(known)) => (None, Some(known)),
         (Content::Caller(_), None) => {
             let (token, credential) = Credential::draw(&Ambient::system());
             (Some(token), Some(credential))

@@ -4,7 +4,7 @@ use crate::{caller::By, node::Node, problem::Problem};
 use axum::{Json, extract::State};
 use gallery::{
     administer,
-    grant::{Content, Credential, Grant},
+    grant::{Content, Grant},
     id::GrantId,
     timestamp::Timestamp,
 };
@@ -20,7 +20,7 @@ pub(crate) struct GrantResponse {
     /// What, and to whom, as it was proposed.
     #[schema(value_type = Object)]
     content: Content,
-    /// `token` or `certificate`: by what the caller is known.
+    /// `token`, `certificate` or `subject` (of an issuer of identities): by what the caller is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     known_by: Option<&'static str>,
     /// The grant of the officer who proposed it; absent of officers whom the folder's holder appointed.
@@ -44,10 +44,7 @@ pub(crate) struct GrantResponse {
 
 impl From<Grant> for GrantResponse {
     fn from(grant: Grant) -> Self {
-        let known_by = grant.credential.map(|credential| match credential {
-            Credential::Token(_) => "token",
-            Credential::Certificate(_) => "certificate",
-        });
+        let known_by = grant.credential.map(|credential| credential.kind());
         let Grant { id, content, proposed_by, proposed_at, approved_by, approved_at, ends_at, .. } = grant;
         Self { id, content, known_by, proposed_by, proposed_at, approved_by, approved_at, ends_at }
     }

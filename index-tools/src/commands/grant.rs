@@ -123,8 +123,14 @@ struct Add {
     #[arg(long = "purpose")]
     purposes: Vec<Purpose>,
     /// Certificate (PEM) by which it is known, instead of a token.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "subject")]
     certificate: Option<PathBuf>,
+    /// Issuer of identities (`iss`) that knows it, instead of a token.
+    #[arg(long, requires = "subject")]
+    issuer: Option<String>,
+    /// Subject (`sub`) as whom the issuer knows it.
+    #[arg(long, requires = "issuer")]
+    subject: Option<String>,
 }
 
 #[derive(Args)]
@@ -204,8 +210,11 @@ impl Add {
             watchlists: reach,
             purposes: self.purposes.iter().copied().collect(),
         };
-        let certificate = self.certificate.as_deref().map(known_by).transpose()?;
-        let (id, token) = self.terms.propose(Content::Caller(holder), certificate)?;
+        let known = match (&self.issuer, &self.subject) {
+            (Some(issuer), Some(subject)) => Some(Credential::of_subject(issuer, subject)),
+            _ => self.certificate.as_deref().map(known_by).transpose()?,
+        };
+        let (id, token) = self.terms.propose(Content::Caller(holder), known)?;
         println!("{id}{}", token.map(|token| format!("\t{token}")).unwrap_or_default());
         Ok(())
     }
@@ -222,11 +231,11 @@ impl Terms {
     fn propose(
         &self,
         content: Content,
-        certificate: Option<Credential>,
+        known: Option<Credential>,
     ) -> Result<(GrantId, Option<String>), Failure> {
         let Desk { place, remote } = &self.desk;
         let first = Officer::of(remote.token_file(), remote, || place.open())?;
-        let (id, token) = first.propose(content, certificate, self.days)?;
+        let (id, token) = first.propose(content, known, self.days)?;
         if let Some(approver) = &self.approver {
             // The folder is open once.
             let other = Officer::of(Some(approver), remote, || first.into_gallery())?;
@@ -277,24 +286,24 @@ impl Officer {
     fn propose(
         &self,
         content: Content,
-        certificate: Option<Credential>,
+        known: Option<Credential>,
         days: u32,
     ) -> Result<(GrantId, Option<String>), Failure> {
         match self {
             Self::AtFolder(gallery, caller) => {
-                let drawn = match (&content, certificate) {
+                let drawn = match (&content, known) {
                     (Content::Caller(_), None) => Some(Credential::draw(&Ambient::system())),
                     _ => None,
                 };
                 let (token, drawn) = drawn.unzip();
-                let proposal = Proposal { content, credential: certificate.or(drawn), days };
+                let proposal = Proposal { content, credential: known.or(drawn), days };
                 let (id, _) = administer::propose(gallery, caller, proposal)?;
                 Ok((id, token))
             }
             Self::AtNode(node) => {
                 let mut body = json!({ "content": content, "days": days });
-                if let Some(Credential::Certificate(digest)) = certificate {
-                    body["certificate_sha256"] = digest.to_string().into();
+                if let Some(known) = known {
+                    body["known_by"] = known.to_string().into();
                 }
                 let mut made = node.post("/v1/grants", &body)?;
                 Ok((remote::read(made["grant"].take())?, made["token"].as_str().map(str::to_owned)))
@@ -348,9 +357,6 @@ fn described(grant: &Granted) -> Value {
     json!({
         "id": grant.id, "content": grant.content, "proposed_by": grant.proposed_by, "proposed_at": grant.proposed_at,
         "approved_by": grant.approved_by, "approved_at": grant.approved_at, "ends_at": grant.ends_at,
-        "known_by": grant.credential.map(|credential| match credential {
-            Credential::Token(_) => "token",
-            Credential::Certificate(_) => "certificate",
-        }),
+        "known_by": grant.credential.map(|credential| credential.kind()),
     })
 }

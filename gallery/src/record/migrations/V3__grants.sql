@@ -3,7 +3,7 @@ CREATE TABLE granted (
     id          BLOB PRIMARY KEY,
     nation      TEXT NOT NULL,
     name        TEXT NOT NULL,
-    credential  TEXT,             -- a digest of a token or a certificate
+    credential  TEXT,             -- a digest: of a token, a certificate, or an issuer and its subject
     content     TEXT NOT NULL,
     proposed_by BLOB,             -- the officer's own grant
     proposed_at INTEGER NOT NULL,
