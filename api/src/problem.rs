@@ -314,6 +314,7 @@ impl From<AdministerError> for Problem {
                 Self::of(Kind::Invalid, format!("content.{}", error.field()), detail)
             }
             AdministerError::Days => Self::of(Kind::Invalid, "days", detail),
+            AdministerError::OfficersToken => Self::of(Kind::Invalid, "known_by", detail),
             AdministerError::Own => Self::of(Kind::Invalid, "content.nation", detail),
             AdministerError::Exists => Self::of(Kind::Exists, "content.name", detail),
             AdministerError::Unknown => Self::of(Kind::Unknown, "id", detail),

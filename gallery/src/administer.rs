@@ -36,14 +36,21 @@ pub enum AdministerError {
     /// A watchlist is shared with its own nation.
     #[error("the watchlist is that nation's own")]
     Own,
+    /// A token would be known to the officer who proposes: with it, one would be two.
+    #[error(
+        "an officer is known by a certificate, or by an issuer of identities: a token is known to who proposes it"
+    )]
+    OfficersToken,
     /// A live grant has this name or this credential.
     #[error("there is a live grant of this name, or with this credential")]
     Exists,
     /// No such grant of the caller's nation.
     #[error("no such grant")]
     Unknown,
-    /// Who proposed it, or to whom it is.
-    #[error("another officer than who proposed it, and than who gets it, must approve it")]
+    /// Who proposed it, or to whom it is; or who proposed it is no officer any more.
+    #[error(
+        "another officer than who proposed it, and than who gets it, must approve it, while both are officers"
+    )]
     SameOfficer,
     /// It was approved or taken back.
     #[error("the grant was approved already, or taken back")]
@@ -149,6 +156,11 @@ pub fn propose(
     let Proposal { content, credential, days } = proposal;
     let (permit, by) = permitted(gallery, caller, &named(&content))?;
     check(&permit, &content)?;
+    if let (Content::Caller(holder), Some(Credential::Token(_))) = (&content, credential)
+        && holder.role == Role::SecurityOfficer
+    {
+        return Err(AdministerError::OfficersToken);
+    }
     let (nation, ends_in) = (permit.actor().nation.clone(), lifetime_ms(days)?);
     let id = GrantId::mint(&gallery.ambient);
     gallery.writer.write(permit.actor().clone(), None, move |change| {
@@ -187,8 +199,10 @@ pub fn approve(gallery: &Gallery, caller: &Caller, id: GrantId) -> Result<Receip
         let own = matches!(&grant.content, Content::Caller(holder) if holder.name == name);
         // An officer's grant may have had a successor since: nobody is two by that.
         let proposer = grant.proposed_by.map(|id| table::find(change.connection, id)).transpose()?.flatten();
-        let same = proposer.is_none_or(|proposer| proposer.id == by || proposer.name() == name.as_str());
-        if own || same {
+        let other = |proposer: &Grant| {
+            proposer.id != by && proposer.name() != name.as_str() && proposer.holds(change.now)
+        };
+        if own || !proposer.as_ref().is_some_and(other) {
             return Err(AdministerError::SameOfficer);
         }
         change.approve_grant(id, by)?;

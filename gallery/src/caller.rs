@@ -143,9 +143,12 @@ impl Caller {
         &self.name
     }
 
-    /// Agency, nation and name: another holder may have the same name later.
+    /// The grant: another holder may have the same name later. Of who holds the folder, agency, nation and name.
     pub(crate) fn identity(&self) -> String {
-        format!("{}/{}/{}", self.agency, self.nation, self.name)
+        match self.grant {
+            Some(grant) => grant.to_string(),
+            None => format!("{}/{}/{}", self.agency, self.nation, self.name),
+        }
     }
 
     /// The nation for which the caller acts.

@@ -51,17 +51,6 @@ impl Credential {
     }
 }
 
-impl Credential {
-    /// Of which kind.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Self::Token(_) => "token",
-            Self::Certificate(_) => "certificate",
-            Self::Subject(_) => "subject",
-        }
-    }
-}
-
 impl fmt::Display for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -183,6 +183,7 @@ impl Failure {
                 AdministerError::Holder(_)
                 | AdministerError::Days
                 | AdministerError::Own
+                | AdministerError::OfficersToken
                 | AdministerError::Exists
                 | AdministerError::Unknown
                 | AdministerError::SameOfficer

@@ -20,9 +20,9 @@ pub(crate) struct GrantResponse {
     /// What, and to whom, as it was proposed.
     #[schema(value_type = Object)]
     content: Content,
-    /// `token`, `certificate` or `subject` (of an issuer of identities): by what the caller is known.
+    /// `token:`, `certificate:` or `subject:` (of an issuer of identities) and a SHA-256, which whoever approves compares: by what the caller is known.
     #[serde(skip_serializing_if = "Option::is_none")]
-    known_by: Option<&'static str>,
+    known_by: Option<String>,
     /// The grant of the officer who proposed it; absent of officers whom the folder's holder appointed.
     #[schema(value_type = Option<String>)]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,7 @@ pub(crate) struct GrantResponse {
 
 impl From<Grant> for GrantResponse {
     fn from(grant: Grant) -> Self {
-        let known_by = grant.credential.map(|credential| credential.kind());
+        let known_by = grant.credential.map(|credential| credential.to_string());
         let Grant { id, content, proposed_by, proposed_at, approved_by, approved_at, ends_at, .. } = grant;
         Self { id, content, known_by, proposed_by, proposed_at, approved_by, approved_at, ends_at }
     }

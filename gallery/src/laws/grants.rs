@@ -99,16 +99,23 @@ fn nobody_approves_their_own_promotion() {
     let [alice, bob] = officers(&house, "UTO", 1);
     let mut holder = checkpoint("bob", Reach::Own);
     (holder.role, holder.purposes) = (Role::SecurityOfficer, [].into());
+    let known = Credential::of_certificate(b"bob's");
+    // Whoever proposes would know the token, and be two.
+    assert!(matches!(propose(&house, &alice, holder.clone(), token(5)), Err(AdministerError::OfficersToken)));
     // Bob's own grant lives still: he gets no second one.
-    assert!(matches!(propose(&house, &alice, holder.clone(), token(5)), Err(AdministerError::Exists)));
+    assert!(matches!(propose(&house, &alice, holder.clone(), known), Err(AdministerError::Exists)));
     administer::revoke(&house.gallery, &alice, bob.grant.unwrap()).unwrap();
-    let id = propose(&house, &alice, holder, token(5)).unwrap();
+    let id = propose(&house, &alice, holder, known).unwrap();
     assert!(matches!(administer::approve(&house.gallery, &alice, id), Err(AdministerError::SameOfficer)));
     // One officer is left: whoever holds the folder appoints others, under other names.
     let both = [("carol".parse().unwrap(), token(6)), ("dora".parse().unwrap(), token(7))];
     administer::appoint_officers(&house.gallery, &administrator("UTO"), both, 30).unwrap();
     let carol = administer::recognise(&house.gallery, &token(6)).unwrap();
     administer::approve(&house.gallery, &carol, id).unwrap();
+    // What somebody proposed who is no officer any more is approved by nobody.
+    let id = propose(&house, &alice, checkpoint("gate", Reach::Own), token(9)).unwrap();
+    administer::revoke(&house.gallery, &carol, alice.grant.unwrap()).unwrap();
+    assert!(matches!(administer::approve(&house.gallery, &carol, id), Err(AdministerError::SameOfficer)));
 }
 
 #[test]

@@ -357,6 +357,6 @@ fn described(grant: &Granted) -> Value {
     json!({
         "id": grant.id, "content": grant.content, "proposed_by": grant.proposed_by, "proposed_at": grant.proposed_at,
         "approved_by": grant.approved_by, "approved_at": grant.approved_at, "ends_at": grant.ends_at,
-        "known_by": grant.credential.map(|credential| credential.kind()),
+        "known_by": grant.credential.map(|credential| credential.to_string()),
     })
 }
