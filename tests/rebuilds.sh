@@ -2,6 +2,7 @@
 # What lookups notice of rebuilds: so many references of 512 features are looked up steadily over HTTP, first alone, then while one
 # generation after the other is built and put in place. Usage: tests/rebuilds.sh [ROWS [REBUILDS]]
 set -eu
+umask 077
 cd "$(dirname "$0")/.."
 cargo build --quiet --release --bins
 rows=${1:-100000} rebuilds=${2:-50}

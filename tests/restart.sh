@@ -3,6 +3,7 @@
 # served, killed with -9 and started again, five times; the answer is a hit on the person looked up.
 # Usage: tests/restart.sh [ROWS [WANTED_MS]]
 set -eu
+umask 077
 cd "$(dirname "$0")/.."
 cargo build --quiet --release --bins
 rows=${1:-100000} wanted=${2:-1000}

@@ -28,7 +28,7 @@ impl FromRequestParts<Arc<Node>> for By {
         if node.config.client_ca.is_some() && certificate.is_none() {
             return Err(Problem::new(Kind::Unauthenticated, "a client certificate is needed"));
         }
-        // A token names who acts at the station that the certificate is of; without one the station itself calls.
+        // A token names the caller; without one the certificate does.
         let credential = match token {
             Some(token) => node.bearer(token).await,
             None => certificate,

@@ -25,7 +25,7 @@ pub(crate) struct ServeArgs {
     /// Address to listen on; without TLS, loopback only. Port 0 takes any free one and prints it.
     #[arg(long)]
     listen: Option<SocketAddr>,
-    /// Serve loopback without TLS, and at most 1,000 references: for development.
+    /// Serve loopback without TLS, and at most 1,000 encounters: for development.
     #[arg(long)]
     insecure_dev: bool,
 }
@@ -52,7 +52,7 @@ pub(crate) struct Config {
     pub(crate) jwt_keys: Option<String>,
     /// Authorities of that address's certificate (PEM).
     pub(crate) jwt_keys_ca: Option<PathBuf>,
-    /// Serve loopback without TLS, and at most 1,000 references: for development.
+    /// Serve loopback without TLS, and at most 1,000 encounters: for development.
     pub(crate) insecure_dev: bool,
     /// Threads that scan; 0 takes every core.
     pub(crate) scan_threads: usize,

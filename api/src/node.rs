@@ -29,7 +29,7 @@ pub(crate) struct Node {
     issuer: Option<Arc<Issuer>>,
 }
 
-/// More references are not served without TLS.
+/// More encounters are not served without TLS.
 pub(crate) const INSECURE_LIMIT: u64 = 1000;
 /// Each holds a state of the record while it lasts.
 const LONG_ANSWERS: usize = 2;
@@ -44,7 +44,9 @@ impl Node {
         let reserve_bytes = config.reserve_mib.saturating_mul(1 << 20);
         let to = config.backup_folder.clone();
         let backups = to.map(|to| Backups { to, keys: config.backup_keys_folder.clone() });
-        let setup = Setup { root, threads, index: config.index, anchor, ledger, reserve_bytes, backups };
+        let limit = config.insecure_dev.then_some(INSECURE_LIMIT);
+        let setup =
+            Setup { root, threads, index: config.index, anchor, ledger, reserve_bytes, backups, limit };
         let gallery = Arc::new(Gallery::open(&config.folder, setup, Ambient::system())?);
         let scheduler = ScanScheduler::start(Arc::clone(&gallery), config.lookup_queue)?;
         let long_answers = Arc::new(Semaphore::new(LONG_ANSWERS));
@@ -99,18 +101,9 @@ impl Node {
         self.config.tls_certificate.is_none().then_some("insecure_dev")
     }
 
-    /// May so many more references come here?
-    pub(crate) fn admit(&self, more: usize) -> Result<(), Problem> {
-        if self.config.insecure_dev && self.references()? + more as u64 > INSECURE_LIMIT {
-            let what = format!("insecure_dev takes {INSECURE_LIMIT} references: configure TLS");
-            return Err(Problem::new(Kind::Insecure, what));
-        }
-        Ok(())
-    }
-
-    /// References that are searched, each counted on each watchlist.
-    pub(crate) fn references(&self) -> Result<u64, StoreError> {
-        Ok(self.gallery.status()?.active.iter().map(|(_, count)| count).sum())
+    /// Encounters on record.
+    pub(crate) fn encounters(&self) -> Result<u64, StoreError> {
+        Ok(self.gallery.status()?.encounters)
     }
 
     /// How many callers hold a grant.

@@ -104,7 +104,7 @@ impl Problem {
     /// position.
     fn refused(refusal: &Refusal, watchlist: impl Fn(usize) -> String) -> Self {
         let field = match refusal {
-            Refusal::Verb(_) => "Authorization".to_owned(),
+            Refusal::Verb(_) | Refusal::Officer => "Authorization".to_owned(),
             Refusal::Watchlist { index } => watchlist(*index),
             Refusal::Subject => "subject".to_owned(),
             Refusal::Purpose { .. } => "purpose".to_owned(),
@@ -144,6 +144,9 @@ impl From<WriteError> for Problem {
             }
             WriteError::Store(StoreError::Erased(_)) => {
                 Self::new(Kind::Busy, "somebody was erased meanwhile: ask again")
+            }
+            WriteError::Store(StoreError::TooMany(_)) => {
+                Self::new(Kind::Insecure, format!("{error}, without TLS"))
             }
             WriteError::Store(StoreError::Full) => {
                 Self::new(Kind::DiskFull, "the data folder's disk is full")
@@ -318,7 +321,6 @@ impl From<AdministerError> for Problem {
             AdministerError::Own => Self::of(Kind::Invalid, "content.nation", detail),
             AdministerError::Exists => Self::of(Kind::Exists, "content.name", detail),
             AdministerError::Unknown => Self::of(Kind::Unknown, "id", detail),
-            AdministerError::SameOfficer => Self::of(Kind::Refused, "Authorization", detail),
             AdministerError::Decided | AdministerError::HasOfficers => Self::of(Kind::Exists, "id", detail),
             AdministerError::Node(error) => error.into(),
         }

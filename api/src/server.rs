@@ -34,10 +34,10 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
     let tls = tls::acceptor(config)?;
     let node = Arc::new(Node::open(config, config.root_key()?)?);
     if config.insecure_dev {
-        let references = node.references()?;
-        if references > INSECURE_LIMIT {
+        let encounters = node.encounters()?;
+        if encounters > INSECURE_LIMIT {
             bail!(
-                "{references} references are too many for insecure_dev, which takes {INSECURE_LIMIT}: configure TLS"
+                "{encounters} encounters are too many for insecure_dev, which takes {INSECURE_LIMIT}: configure TLS"
             );
         }
         tracing::warn!("insecure_dev: requests and answers are in plain, for whoever reads on this machine");
@@ -113,6 +113,9 @@ pub(crate) async fn accept(
         };
         // An answer is one small write: waiting to fill a packet would only delay it.
         let _ = stream.set_nodelay(true);
+        // Who does not take an answer holds its place no longer than who does not send a request.
+        let patience_ms = u32::try_from(door.patience.as_millis()).unwrap_or(u32::MAX);
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(&stream, patience_ms);
         let (door, watcher) = (door.clone(), graceful.watcher());
         tokio::spawn(async move {
             door.serve(stream, watcher).await;

@@ -47,11 +47,6 @@ pub enum AdministerError {
     /// No such grant of the caller's nation.
     #[error("no such grant")]
     Unknown,
-    /// Who proposed it, or to whom it is; or who proposed it is no officer any more.
-    #[error(
-        "another officer than who proposed it, and than who gets it, must approve it, while both are officers"
-    )]
-    SameOfficer,
     /// It was approved or taken back.
     #[error("the grant was approved already, or taken back")]
     Decided,
@@ -102,7 +97,7 @@ pub fn appoint_officers(
     let (nation, ends_in) = (caller.nation.clone(), lifetime_ms(days)?);
     let agency = AgencyId::mint(&gallery.ambient);
     let ids = [(); 2].map(|()| GrantId::mint(&gallery.ambient));
-    let ((), receipt) = gallery.writer.write(caller.into(), None, move |change| {
+    let written = gallery.writer.write(caller.into(), None, move |change| {
         let officer = |grant: &Grant| {
             grant.holds(change.now)
                 && matches!(&grant.content, Content::Caller(holder) if holder.role == Role::SecurityOfficer)
@@ -139,9 +134,9 @@ pub fn appoint_officers(
         }
         let what = What::AppointOfficers { nation, grants: ids.to_vec() };
         Ok(Done { outcome: (), what, deltas: Vec::new() })
-    })?;
+    });
     known(gallery)?;
-    Ok(receipt)
+    Ok(written?.1)
 }
 
 /// Proposes a grant. It holds once another officer of the nation has approved it.
@@ -164,6 +159,7 @@ pub fn propose(
     let (nation, ends_in) = (permit.actor().nation.clone(), lifetime_ms(days)?);
     let id = GrantId::mint(&gallery.ambient);
     gallery.writer.write(permit.actor().clone(), None, move |change| {
+        still(change, by)?;
         let grant = Grant {
             id,
             nation,
@@ -179,7 +175,12 @@ pub fn propose(
         if !change.insert_grant(&grant)? {
             return Err(AdministerError::Exists);
         }
-        let what = What::ProposeGrant { grant: id, content: grant.content, ends_at: grant.ends_at };
+        let what = What::ProposeGrant {
+            grant: id,
+            known_by: grant.credential.map(|credential| credential.to_string()),
+            content: grant.content,
+            ends_at: grant.ends_at,
+        };
         Ok(Done { outcome: id, what, deltas: Vec::new() })
     })
 }
@@ -191,7 +192,8 @@ pub fn propose(
 pub fn approve(gallery: &Gallery, caller: &Caller, id: GrantId) -> Result<Receipt, AdministerError> {
     let (permit, by) = permitted(gallery, caller, &[])?;
     let name = caller.name.clone();
-    let ((), receipt) = gallery.writer.write(permit.actor().clone(), None, move |change| {
+    let written = gallery.writer.write(permit.actor().clone(), None, move |change| {
+        still(change, by)?;
         let grant = find(change, &permit, id)?;
         if grant.approved_at.is_some() || grant.revoked_at.is_some() || change.now >= grant.ends_at {
             return Err(AdministerError::Decided);
@@ -203,14 +205,18 @@ pub fn approve(gallery: &Gallery, caller: &Caller, id: GrantId) -> Result<Receip
             proposer.id != by && proposer.name() != name.as_str() && proposer.holds(change.now)
         };
         if own || !proposer.as_ref().is_some_and(other) {
-            return Err(AdministerError::SameOfficer);
+            return Err(AdministerError::Refused(Refusal::Officer));
         }
         change.approve_grant(id, by)?;
         let what = What::ApproveGrant { grant: id };
         Ok(Done { outcome: (), what, deltas: shared(change, &grant.content)? })
-    })?;
+    });
     known(gallery)?;
-    Ok(receipt)
+    // That somebody tried to be two is told.
+    if let Err(AdministerError::Refused(refusal)) = &written {
+        gallery.logged::<Administer>(caller, Asked::default(), Err(refusal.clone()))?;
+    }
+    Ok(written?.1)
 }
 
 /// Takes a grant back, or a proposal: one officer suffices.
@@ -218,16 +224,18 @@ pub fn approve(gallery: &Gallery, caller: &Caller, id: GrantId) -> Result<Receip
 /// # Errors
 /// When the caller is no officer, there is none, or the node cannot.
 pub fn revoke(gallery: &Gallery, caller: &Caller, id: GrantId) -> Result<Receipt, AdministerError> {
-    let (permit, _) = permitted(gallery, caller, &[])?;
-    let ((), receipt) = gallery.writer.write(permit.actor().clone(), None, move |change| {
+    let (permit, by) = permitted(gallery, caller, &[])?;
+    let written = gallery.writer.write(permit.actor().clone(), None, move |change| {
+        still(change, by)?;
         let grant = find(change, &permit, id)?;
         if grant.revoked_at.is_some() {
             return Err(AdministerError::Decided);
         }
         take_back(change, &grant)
-    })?;
+    });
+    // Whatever became of its event: what the record says counts.
     known(gallery)?;
-    Ok(receipt)
+    Ok(written?.1)
 }
 
 /// Takes grants back again that a restored record still has.
@@ -246,6 +254,13 @@ pub(crate) fn revoke_again(gallery: &Gallery, revoked: &BTreeSet<GrantId>) -> Re
         }
     }
     Ok(())
+}
+
+/// Is the officer still one, now that it is the change's turn?
+fn still(change: &Change<'_>, by: GrantId) -> Result<(), AdministerError> {
+    let own = table::find(change.connection, by)?;
+    let refused = || AdministerError::Refused(Refusal::Verb(authority::VerbName::Administer));
+    own.filter(|grant| grant.holds(change.now)).map(drop).ok_or_else(refused)
 }
 
 fn take_back(change: &Change<'_>, grant: &Grant) -> Result<Done<()>, AdministerError> {

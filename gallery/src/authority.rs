@@ -130,6 +130,11 @@ pub enum Refusal {
     /// No such subject of the caller's nation, or not on a watchlist that is granted to the caller.
     #[error("the subject is unknown, or not on a watchlist granted to this caller")]
     Subject,
+    /// Two officers grant together: this one proposed it, or gets it, or who proposed it is no officer any more.
+    #[error(
+        "another officer than who proposed it, and than who gets it, must approve it, while both are officers"
+    )]
+    Officer,
     /// The watchlist does not list the instrument.
     #[error("the legal basis is not one under which watchlist {index} may be searched")]
     LegalBasis {

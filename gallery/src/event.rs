@@ -216,6 +216,8 @@ pub enum What {
         grant: GrantId,
         /// What, and to whom.
         content: Content,
+        /// By which digest the caller will be known.
+        known_by: Option<String>,
         /// Until when.
         ends_at: Timestamp,
     },

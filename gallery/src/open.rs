@@ -84,6 +84,8 @@ pub struct Setup {
     pub reserve_bytes: u64,
     /// Where backups are made that a caller asks for, if they may.
     pub backups: Option<Backups>,
+    /// More encounters than this do not come on record, if it is limited.
+    pub limit: Option<u64>,
 }
 
 impl Setup {
@@ -97,6 +99,7 @@ impl Setup {
             ledger: None,
             reserve_bytes: room::RESERVE_BYTES,
             backups: None,
+            limit: None,
         }
     }
 }
@@ -158,7 +161,7 @@ impl Gallery {
         ambient: Ambient,
         storage: impl FnOnce(Disk) -> S,
     ) -> Result<Self, OpenError> {
-        let Setup { root, threads, index, anchor, ledger, reserve_bytes, backups } = setup;
+        let Setup { root, threads, index, anchor, ledger, reserve_bytes, backups, limit } = setup;
         let (database, log_folder) = (folder.join(record::FILE_NAME), folder.join(LOG_FOLDER));
         match [database.is_file(), log_folder.is_dir(), folder.join(keys::FOLDER).is_dir()] {
             [true, true, true] => (),
@@ -182,8 +185,7 @@ impl Gallery {
             .build()
             .map_err(io::Error::other)?;
         let kernel = Kernel::detect();
-        let site = Site { folder: folder.to_owned(), ambient: ambient.clone(), kernel, index };
-        let site = Arc::new(site);
+        let site = Arc::new(Site { folder: folder.to_owned(), ambient: ambient.clone(), kernel, index });
         let yard = Yard { data: folder, root: keys.generations(), ambient: &ambient, kernel, pool: &pool };
         let (snapshot, unused) = begin::searched(&mut connection, &keys, &ledger, yard, &site)?;
         let sequence = snapshot.as_of;
@@ -195,6 +197,7 @@ impl Gallery {
             ambient: ambient.clone(),
             keys: Arc::clone(&keys),
             watch: Arc::clone(&watch),
+            limit,
         };
         let writer = Writer::start(connection, sequence, beside)?;
         let gallery = Self {

@@ -192,9 +192,8 @@ fn lost(manifest: &Backup, folder: &Path, anchor: Option<&Path>) -> Lost {
         let _ = verify::verify(&log, |_, leaf| {
             known = known.max(leaf.tag);
             count += 1;
-            if leaf.tag > manifest.as_of.0
-                && let Ok(Event { what: What::RevokeGrant { grant }, .. }) =
-                    serde_json::from_slice(&leaf.payload)
+            // Whatever their numbers: after an earlier restoration they may be lower than the backup's.
+            if let Ok(Event { what: What::RevokeGrant { grant }, .. }) = serde_json::from_slice(&leaf.payload)
             {
                 revoked.insert(grant);
             }

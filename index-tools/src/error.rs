@@ -186,7 +186,6 @@ impl Failure {
                 | AdministerError::OfficersToken
                 | AdministerError::Exists
                 | AdministerError::Unknown
-                | AdministerError::SameOfficer
                 | AdministerError::Decided
                 | AdministerError::HasOfficers
                 | AdministerError::Refused(_),

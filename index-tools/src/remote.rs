@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader},
     net::IpAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -55,8 +56,9 @@ impl Remote {
         }
         let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
         let config = config.timeout_connect(Some(Duration::from_secs(10))).tls_config(self.tls()?);
+        let config = config.https_only(!is_here(server)?).max_redirects(0);
         Ok(Some(Node {
-            server: must_be_private(server.trim_end_matches('/'))?,
+            server: server.trim_end_matches('/').to_owned(),
             token: token_file.map(token).transpose()?,
             agent: config.build().into(),
         }))
@@ -94,15 +96,14 @@ impl Remote {
     }
 }
 
-/// A token is told to nobody in plain, but on this machine.
-fn must_be_private(server: &str) -> Result<String, Failure> {
-    let Some(rest) = server.strip_prefix("http://") else { return Ok(server.to_owned()) };
-    let host = rest.split('/').next().unwrap_or_default();
-    let host =
-        host.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(host, |(host, _)| host);
-    let address = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    if host == "localhost" || address.is_ok_and(|address| address.is_loopback()) {
-        Ok(server.to_owned())
+/// Is it a node on this machine? Only such a one is asked without TLS: a token is told to nobody in plain.
+fn is_here(server: &str) -> Result<bool, Failure> {
+    let uri: ureq::http::Uri =
+        server.parse().map_err(|error| Failure::Argument(format!("--server: {error}")))?;
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    if here || uri.scheme() == Some(&ureq::http::uri::Scheme::HTTPS) {
+        Ok(here)
     } else {
         Err(Failure::Argument(format!("{server}: only a node on this machine is asked without TLS")))
     }
@@ -110,8 +111,12 @@ fn must_be_private(server: &str) -> Result<String, Failure> {
 
 /// The token in a file.
 pub(crate) fn token(path: &Path) -> Result<String, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| Failure::file(path, error))?;
-    Ok(text.trim().to_owned())
+    let failed = |error| Failure::file(path, error);
+    if std::fs::metadata(path).map_err(failed)?.permissions().mode() & 0o077 != 0 {
+        let what = "can be read by others, and holds a token: make it private (chmod 600)";
+        return Err(Failure::Argument(format!("{} {what}", path.display())));
+    }
+    Ok(std::fs::read_to_string(path).map_err(failed)?.trim().to_owned())
 }
 
 /// By whom and where it is done: for a nation on a folder, or by a running node for whoever has a token.

@@ -188,12 +188,20 @@ pub fn officers(folder: &Path, nation: &str) -> [PathBuf; 2] {
     ["first", "second"].map(|which| folder.with_file_name(format!("{nation}-{which}-officer")))
 }
 
+/// Writes a file that only its owner can read.
+pub fn private_file(path: &Path, text: &str) {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.write(true).create(true).truncate(true).mode(0o600).open(path);
+    file.unwrap().write_all(text.as_bytes()).unwrap();
+}
+
 /// Appoints a nation's two officers.
 pub fn appoint(folder: &Path, nation: &str) {
     let tokens =
         index(folder, &["grant", "officers", "--nation", nation, "--name", "first", "--name", "second"]);
     for (file, token) in officers(folder, nation).iter().zip(tokens.lines()) {
-        std::fs::write(file, token).unwrap();
+        private_file(file, token);
     }
 }
 

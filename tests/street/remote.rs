@@ -14,7 +14,7 @@ fn by(server: &Server, folder: &Path, token: &Path, arguments: &[&str]) -> std::
 /// Puts a token into a file.
 fn token_file(folder: &Path, name: &str, token: &str) -> std::path::PathBuf {
     let file = folder.join(name);
-    fs::write(&file, format!("{token}\n")).unwrap();
+    private_file(&file, &format!("{token}\n"));
     file
 }
 

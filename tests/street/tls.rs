@@ -145,7 +145,14 @@ fn a_key_that_others_can_read_or_another_ones_is_refused() {
     assert!(with(&file("node.pem"), &file("node.key")).contains("can be read by others"));
     // A token is told to nobody in plain.
     let token = officers(path, "UTO")[0].to_str().unwrap().to_owned();
-    let asked = ["grant", "list", "--server", "http://203.0.113.1", "--token-file", &token];
-    let told = index_output(path, &asked);
-    assert!(String::from_utf8_lossy(&told.stderr).contains("without TLS"), "{told:?}");
+    for server in
+        ["http://203.0.113.1", "HTTP://203.0.113.1:8080", "http://localhost.example", "203.0.113.1:80"]
+    {
+        let told = index_output(path, &["grant", "list", "--server", server, "--token-file", &token]);
+        assert!(String::from_utf8_lossy(&told.stderr).contains("without TLS"), "{told:?}");
+    }
+    // Nor is one taken from where others read it.
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o640)).unwrap();
+    let told = index_output(path, &["grant", "list", "--token-file", &token]);
+    assert!(String::from_utf8_lossy(&told.stderr).contains("can be read by others"), "{told:?}");
 }

@@ -83,7 +83,6 @@ pub(crate) async fn create_encounter(
     Strict { value: body, hash }: Strict<EncounterBody>,
 ) -> Result<(StatusCode, Json<EnrolledResponse>), Problem> {
     let idempotency = key.with(hash);
-    node.admit(1)?;
     let subject: SubjectId = path_value(&id, "id")?;
     let enrol =
         move |gallery: &_| enrol::enrol_encounter(gallery, &caller, subject, body.into(), idempotency);

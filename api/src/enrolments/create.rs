@@ -87,7 +87,6 @@ pub(crate) async fn create_enrolments(
     if rows.is_empty() {
         return Err(Problem::of(Kind::Invalid, "rows", "there is no row"));
     }
-    node.admit(rows.len())?;
     let rows = rows.into_iter().map(|row| {
         let RowBody { subject, encounter, watchlist, category, features: Features(features) } = row;
         BulkRow { subject, encounter, watchlist, category, features }

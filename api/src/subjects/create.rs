@@ -57,7 +57,6 @@ pub(crate) async fn create_subject(
     Strict { value: body, hash }: Strict<SubjectBody>,
 ) -> Result<(StatusCode, Json<EnrolledResponse>), Problem> {
     let idempotency = key.with(hash);
-    node.admit(body.encounters.len() * body.entries.len())?;
     let new = NewSubject {
         reference: body.reference,
         entries: body.entries.into_iter().map(|entry| (entry.watchlist, entry.category)).collect(),

@@ -81,7 +81,7 @@ fn what_was_inconclusive_is_asked_anew_under_the_same_key() {
 }
 
 /// A disk under the log that is full while the flag is set.
-struct Full(Disk, Arc<AtomicBool>);
+pub(super) struct Full(pub(super) Disk, pub(super) Arc<AtomicBool>);
 
 impl Storage for Full {
     fn names(&self) -> io::Result<Vec<String>> {

@@ -1,6 +1,6 @@
 //! Two officers grant; one takes back; nobody who holds nothing is known.
 
-use super::*;
+use super::{disaster::Full, *};
 use crate::{
     administer::{self, AdministerError, Proposal},
     authority::{Reach, Refusal},
@@ -8,6 +8,7 @@ use crate::{
     grant::{Content, Credential, Holder},
     id::{AgencyId, GrantId},
     law::Role,
+    record::{StoreError, WriteError},
 };
 
 fn token(number: u8) -> Credential {
@@ -59,7 +60,11 @@ fn a_grant_holds_when_two_officers_want_it_until_one_does_not() {
     let listed = Reach::Listed([house.list].into());
     let id = propose(&house, &alice, checkpoint("gate", listed.clone()), token(9)).unwrap();
     assert_eq!(administer::recognise(gallery, &token(9)), None);
-    assert!(matches!(administer::approve(gallery, &alice, id), Err(AdministerError::SameOfficer)));
+    assert!(matches!(
+        administer::approve(gallery, &alice, id),
+        Err(AdministerError::Refused(Refusal::Officer))
+    ));
+    assert!(matches!(house.events().pop().unwrap().what, What::Refused { .. }), "that she tried is told");
     administer::approve(gallery, &bob, id).unwrap();
     assert!(matches!(administer::approve(gallery, &bob, id), Err(AdministerError::Decided)));
     let guard = administer::recognise(gallery, &token(9)).unwrap();
@@ -106,7 +111,10 @@ fn nobody_approves_their_own_promotion() {
     assert!(matches!(propose(&house, &alice, holder.clone(), known), Err(AdministerError::Exists)));
     administer::revoke(&house.gallery, &alice, bob.grant.unwrap()).unwrap();
     let id = propose(&house, &alice, holder, known).unwrap();
-    assert!(matches!(administer::approve(&house.gallery, &alice, id), Err(AdministerError::SameOfficer)));
+    assert!(matches!(
+        administer::approve(&house.gallery, &alice, id),
+        Err(AdministerError::Refused(Refusal::Officer))
+    ));
     // One officer is left: whoever holds the folder appoints others, under other names.
     let both = [("carol".parse().unwrap(), token(6)), ("dora".parse().unwrap(), token(7))];
     administer::appoint_officers(&house.gallery, &administrator("UTO"), both, 30).unwrap();
@@ -115,7 +123,56 @@ fn nobody_approves_their_own_promotion() {
     // What somebody proposed who is no officer any more is approved by nobody.
     let id = propose(&house, &alice, checkpoint("gate", Reach::Own), token(9)).unwrap();
     administer::revoke(&house.gallery, &carol, alice.grant.unwrap()).unwrap();
-    assert!(matches!(administer::approve(&house.gallery, &carol, id), Err(AdministerError::SameOfficer)));
+    assert!(matches!(
+        administer::approve(&house.gallery, &carol, id),
+        Err(AdministerError::Refused(Refusal::Officer))
+    ));
+}
+
+#[test]
+fn what_is_taken_back_counts_at_once_whatever_becomes_of_its_event() {
+    let house = House::build();
+    let [alice, bob] = officers(&house, "UTO", 1);
+    let id = propose(&house, &alice, checkpoint("gate", Reach::Own), token(9)).unwrap();
+    administer::approve(&house.gallery, &bob, id).unwrap();
+    let House { gallery, clock, list, folder } = house;
+    drop(gallery);
+    let full = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
+    let gallery =
+        Gallery::open_on(folder.path(), Setup::new(root(), 1), ambient, |disk| Full(disk, Arc::clone(&full)))
+            .unwrap();
+    let house = House { gallery, clock, list, folder };
+    full.store(true, Ordering::SeqCst);
+    assert!(matches!(administer::revoke(&house.gallery, &alice, id), Err(AdministerError::Node(_))));
+    assert_eq!(administer::recognise(&house.gallery, &token(9)), None);
+    full.store(false, Ordering::SeqCst);
+    while house.gallery.ready().is_err() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(matches!(administer::revoke(&house.gallery, &alice, id), Err(AdministerError::Decided)));
+    assert!(matches!(house.events().pop().unwrap().what, What::RevokeGrant { grant } if grant == id));
+}
+
+#[test]
+fn more_than_the_limit_does_not_come_on_record() {
+    let house = House::build();
+    let House { gallery, clock, list, folder } = house;
+    drop(gallery);
+    let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
+    let setup = Setup { limit: Some(2), ..Setup::new(root(), 1) };
+    let gallery = Gallery::open(folder.path(), setup, ambient).unwrap();
+    let house = House { gallery, clock, list, folder };
+    house.enrol("a", axis(0)).unwrap();
+    let b = house.enrol("b", axis(1)).unwrap();
+    let too_many =
+        |error: EnrolError| matches!(error, EnrolError::Node(WriteError::Store(StoreError::TooMany(2))));
+    assert!(too_many(house.enrol("c", axis(2)).unwrap_err()));
+    // Whoever is kept out of the search counts, too.
+    crate::restrict::restrict(&house.gallery, &utopia(), b, None).unwrap();
+    assert!(too_many(house.enrol("c", axis(2)).unwrap_err()));
+    assert_eq!(house.look(axis(2)).decision, crate::decision::Decision::NoHit);
+    house.gallery.check().unwrap();
 }
 
 #[test]

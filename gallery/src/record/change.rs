@@ -30,6 +30,8 @@ pub(crate) struct Change<'a> {
     pub(crate) salt: [u8; 32],
     pub(crate) ambient: &'a Ambient,
     pub(crate) keys: &'a Keys,
+    /// More encounters than this do not come on record.
+    pub(crate) limit: Option<u64>,
 }
 
 /// A change made: what the caller learns, what the log learns, what the search learns.
@@ -187,6 +189,16 @@ impl Change<'_> {
         key: &TemplateKey,
         new: &NewEncounter,
     ) -> Result<(EncounterId, EncounterKey), StoreError> {
+        if let Some(limit) = self.limit {
+            let count = |row: &rusqlite::Row<'_>| {
+                codec::count(row, 0, "the encounters").map_err(|_| rusqlite::Error::InvalidQuery)
+            };
+            if self.connection.prepare_cached("SELECT count(*) FROM encounter")?.query_row([], count)?
+                >= limit
+            {
+                return Err(StoreError::TooMany(limit));
+            }
+        }
         let id = EncounterId::mint(self.ambient);
         let RawFeatures { model, features } = &new.sample;
         let plain = Zeroizing::new(codec::features_to_bytes(features));

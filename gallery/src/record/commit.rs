@@ -75,6 +75,8 @@ pub(super) struct Committer {
     pub(super) current: Arc<Current>,
     pub(super) ambient: Ambient,
     pub(super) keys: Arc<Keys>,
+    /// More encounters than this do not come on record.
+    pub(super) limit: Option<u64>,
     /// Was a subject erased, whose rows may stand in the write-ahead log?
     pub(super) erased: bool,
     /// Committed, but the log would not take the events: nothing else is changed before it does.
@@ -215,7 +217,8 @@ impl Committer {
         let (sequence, salt) = (self.sequence.next(), self.ambient.random());
         connection.execute_batch("SAVEPOINT change")?;
         let (ambient, keys) = (&self.ambient, &self.keys);
-        let effect = match work(&Change { connection, now, sequence, salt, ambient, keys }) {
+        let effect = match work(&Change { connection, now, sequence, salt, ambient, keys, limit: self.limit })
+        {
             Ok(effect) => effect,
             // For want of room, and for worse, SQLite undoes the whole transaction, not one statement.
             Err(Refused { for_room }) if connection.is_autocommit() => {

@@ -48,6 +48,9 @@ pub enum StoreError {
     /// SQLite undid a transaction by itself, and not for want of room.
     #[error("the store undid a transaction by itself")]
     Aborted,
+    /// More encounters than whoever opened the gallery allows.
+    #[error("no more than {0} encounters may be on record here")]
+    TooMany(u64),
     /// Another process holds the store's lock.
     #[error("another process holds the store's lock")]
     Locked,

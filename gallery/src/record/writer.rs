@@ -69,6 +69,8 @@ pub(crate) struct Beside {
     pub(crate) ambient: Ambient,
     pub(crate) keys: Arc<Keys>,
     pub(crate) watch: Arc<Watch>,
+    /// More encounters than this do not come on record.
+    pub(crate) limit: Option<u64>,
 }
 
 /// The handle by which verbs change the record.
@@ -87,7 +89,7 @@ impl Writer {
         sequence: RecordSequence,
         beside: Beside,
     ) -> std::io::Result<Self> {
-        let Beside { log, current, ambient, keys, watch } = beside;
+        let Beside { log, current, ambient, keys, watch, limit } = beside;
         let (sender, receiver) = sync_channel(QUEUE_LIMIT);
         let behind = Arc::new(AtomicBool::new(false));
         let writer_ambient = ambient.clone();
@@ -98,6 +100,7 @@ impl Writer {
             current,
             ambient,
             keys,
+            limit,
             erased: false,
             unlogged: Vec::new(),
             unsettled: Vec::new(),

@@ -167,8 +167,7 @@ impl Grant {
             Action::Add(add) => add.run(),
             Action::Share(Share { terms, watchlist, nation }) => {
                 let content = Content::Nation { nation: nation.clone(), watchlist: *watchlist };
-                println!("{}", terms.propose(content, None)?.0);
-                Ok(())
+                terms.propose(content, None)
             }
             Action::Approve(Decide { desk, grants }) => {
                 let officer = desk.officer()?;
@@ -214,9 +213,7 @@ impl Add {
             (Some(issuer), Some(subject)) => Some(Credential::of_subject(issuer, subject)),
             _ => self.certificate.as_deref().map(known_by).transpose()?,
         };
-        let (id, token) = self.terms.propose(Content::Caller(holder), known)?;
-        println!("{id}{}", token.map(|token| format!("\t{token}")).unwrap_or_default());
-        Ok(())
+        self.terms.propose(Content::Caller(holder), known)
     }
 }
 
@@ -227,21 +224,21 @@ fn known_by(path: &Path) -> Result<Credential, Failure> {
 }
 
 impl Terms {
-    /// Proposes, and lets the other officer approve it, if one is there. Returns the token, if one was made.
-    fn propose(
-        &self,
-        content: Content,
-        known: Option<Credential>,
-    ) -> Result<(GrantId, Option<String>), Failure> {
+    /// Proposes, tells the id, and the token, if one was made, and lets the other officer approve it, if one is there.
+    fn propose(&self, content: Content, known: Option<Credential>) -> Result<(), Failure> {
         let Desk { place, remote } = &self.desk;
         let first = Officer::of(remote.token_file(), remote, || place.open())?;
+        if let Some(approver) = &self.approver {
+            remote::token(approver)?; // before anything is proposed
+        }
         let (id, token) = first.propose(content, known, self.days)?;
+        println!("{id}{}", token.map(|token| format!("\t{token}")).unwrap_or_default());
         if let Some(approver) = &self.approver {
             // The folder is open once.
             let other = Officer::of(Some(approver), remote, || first.into_gallery())?;
             other.approve(id)?;
         }
-        Ok((id, token))
+        Ok(())
     }
 }
 
