@@ -17,7 +17,7 @@ tool init --model m --dimension 512 > /dev/null
 list=$(tool watchlist add --nation UTO --name first --purpose border_control --legal-basis eu_2018_1861 --handling H1 \
   --category wanted --model m --threshold 0.9 --retention-days 30)
 tool grant officers --nation UTO --name first --name second | split -l 1 - "$place/officer-"
-token=$(tool grant add --token-file "$place/officer-aa" --approver "$place/officer-ab" --name guard --role checkpoint \
+token=$(tool grant add --token-file "$place/officer-aa" --approver "$place/officer-ab" --name guard --role checkpoint --raw-probes \
   --watchlist "$list" --purpose border_control | cut -f2)
 tool enrol --nation UTO --features "$place/features.npy" --rows "$place/rows.csv" > /dev/null
 rm "$place/features.npy"

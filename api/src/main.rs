@@ -39,6 +39,8 @@ mod watchlists;
 
 mod deduplications;
 
+mod notices;
+
 mod retention;
 
 mod grants;

@@ -7,6 +7,7 @@ use axum::{
 use gallery::{
     GenerationError, SubjectChangeError,
     administer::AdministerError,
+    authorise::AuthoriseError,
     authority::Refusal,
     dedup::DedupError,
     enrol::EnrolError,
@@ -105,6 +106,8 @@ impl Problem {
     fn refused(refusal: &Refusal, watchlist: impl Fn(usize) -> String) -> Self {
         let field = match refusal {
             Refusal::Verb(_) | Refusal::Officer => "Authorization".to_owned(),
+            Refusal::RawProbe => "probe".to_owned(),
+            Refusal::Authorisation { .. } => "authorisation".to_owned(),
             Refusal::Watchlist { index } => watchlist(*index),
             Refusal::Subject => "subject".to_owned(),
             Refusal::Purpose { .. } => "purpose".to_owned(),
@@ -193,6 +196,17 @@ impl From<LookupError> for Problem {
             LookupError::Limit => Self::of(Kind::Invalid, "limit", detail),
             LookupError::Key(error) => error.into(),
             LookupError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<AuthoriseError> for Problem {
+    fn from(error: AuthoriseError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AuthoriseError::Refused(refusal) => Self::refused(&refusal, |_| "id".to_owned()),
+            AuthoriseError::Unknown => Self::of(Kind::Unknown, "id", detail),
+            AuthoriseError::Node(error) => error.into(),
         }
     }
 }

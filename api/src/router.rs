@@ -3,6 +3,7 @@
 use crate::{
     backups, deduplications, encounters, enrolments, generations, grants, health, jobs, lookups,
     node::Node,
+    notices,
     problem::{Kind, Problem},
     retention, subjects, telemetry, verifications, watchlists,
 };
@@ -32,6 +33,8 @@ impl utoipa::Modify for Bearer {
 fn routes() -> OpenApiRouter<Arc<Node>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(lookups::create::create_lookup))
+        .routes(routes!(lookups::authorise::authorise_lookup))
+        .routes(routes!(notices::list::list_notices))
         .routes(routes!(verifications::create::create_verification))
         .routes(routes!(subjects::create::create_subject, subjects::find::find_subject))
         .routes(routes!(subjects::read::read_subject, subjects::retire::retire_subject))

@@ -8,7 +8,10 @@ use crate::{
 };
 use anyhow::{Context, bail};
 use axum::Router;
-use gallery::{jobs, rebuild};
+use gallery::{
+    expire::{self, ExpireError},
+    jobs, rebuild,
+};
 use hyper::{
     body::Incoming,
     server::conn::http1,
@@ -56,6 +59,7 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
     runtime.block_on(async {
         let (listener, address) = listen(config.listen).await?;
         announce(address, tls.is_some());
+        tokio::spawn(keep_time(Arc::clone(&node)));
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let stop = async move {
@@ -66,6 +70,18 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
     })?;
     jobs::halt(&gallery);
     Ok(())
+}
+
+/// What is due is done also when nobody asks.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
+
+async fn keep_time(node: Arc<Node>) {
+    let mut clock = tokio::time::interval(LOOK_EVERY);
+    loop {
+        clock.tick().await;
+        // What fails is told where it is due: by the next search.
+        let _ = node.blocking(|gallery| expire::due(gallery).map_err(|ExpireError(error)| error)).await;
+    }
 }
 
 /// Tells scripts where the server is, also when it chose the port itself.

@@ -4,9 +4,10 @@ use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gallery::{
     Receipt,
-    decision::{Certificate, Reason},
+    decision::{Certificate, Likeness, Reason, Told},
+    handling::{Grading, Handling, Instruction, Terms},
     id::WatchlistId,
-    law::{Category, HandlingCode, LegalBasis, Purpose},
+    law::{Band, Category, LegalBasis, PriorAuthorisation, Purpose},
     subject::RawFeatures,
     timestamp::Timestamp,
 };
@@ -121,12 +122,48 @@ pub(crate) fn legal_basis() -> Object {
     words(LegalBasis::ALL.iter().map(|word| word.as_str()))
 }
 
-pub(crate) fn handling_code() -> Object {
-    words(HandlingCode::ALL.iter().map(|word| word.as_str()))
+pub(crate) fn prior_authorisation() -> Object {
+    words(PriorAuthorisation::ALL.iter().map(|word| word.as_str()))
 }
 
 pub(crate) fn category() -> Object {
     words(Category::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn band() -> Object {
+    words(Band::ALL.iter().map(|word| word.as_str()))
+}
+
+/// Why somebody stands on a watchlist, and what its owner says of it.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct TermsBody {
+    #[schema(schema_with = category)]
+    category: Category,
+    /// How the record may be used: `H0`, `H1`, `H2`, or `H3: ` and the restriction.
+    #[schema(value_type = String)]
+    handling: Handling,
+    /// How good it is: `A`, `B`, `C` or `X` for the source, `1` to `4` for the information.
+    #[schema(value_type = String)]
+    grading: Grading,
+    /// What the owner wants to be done.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instruction: Option<Instruction>,
+}
+
+impl From<Told> for TermsBody {
+    fn from(Told { category, terms: Terms { handling, grading, instruction } }: Told) -> Self {
+        Self { category, handling, grading, instruction }
+    }
+}
+
+/// How alike two are: a band, or the score for who may see scores.
+pub(crate) fn likeness(likeness: Option<Likeness>) -> (Option<Band>, Option<f32>) {
+    match likeness {
+        Some(Likeness::Band(band)) => (Some(band), None),
+        Some(Likeness::Score(score)) => (None, Some(score)),
+        None => (None, None),
+    }
 }
 
 /// The status of an answer: 503 when the node could not search everything that it should have.

@@ -115,6 +115,7 @@ pub fn appoint_officers(
                 operator: None,
                 watchlists: Reach::Own,
                 purposes: BTreeSet::new(),
+                allowances: BTreeSet::new(),
             };
             let grant = Grant {
                 id,

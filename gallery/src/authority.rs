@@ -6,18 +6,18 @@
 pub use crate::caller::{Actor, Caller, Reach, Rights, VerbName};
 use crate::{
     id::WatchlistId,
-    law::{CaseReference, LegalBasis, Purpose},
+    law::{Allowance, AuthorisationReference, CaseReference, LegalBasis, PriorAuthorisation, Purpose},
     timestamp::Timestamp,
     watchlist::Watchlist,
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     marker::PhantomData,
     sync::Arc,
 };
 
-/// Why a search is made. Each search has all three.
+/// Why a search is made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ground {
     /// What for.
@@ -26,6 +26,9 @@ pub struct Ground {
     pub legal_basis: LegalBasis,
     /// In which case.
     pub case_reference: CaseReference,
+    /// By which authorisation, where one is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorisation: Option<AuthorisationReference>,
 }
 
 /// A verb as a type, so that a permit for one is not a permit for another.
@@ -54,6 +57,8 @@ verbs! {
     Lookup(Ground);
     /// Compare a probe with one subject.
     Verify(Ground);
+    /// Supply the authorisation of a lookup that was made without.
+    Authorise(());
     /// Put subjects and encounters on record.
     Enrol(());
     /// Take subjects out of the search.
@@ -81,6 +86,8 @@ pub struct Permit<V: Verb> {
     reach: Reach,
     watchlists: Vec<Arc<Watchlist>>,
     ground: V::Ground,
+    allowances: BTreeSet<Allowance>,
+    authorise_by: Option<Timestamp>,
     verb: PhantomData<V>,
 }
 
@@ -106,6 +113,16 @@ impl<V: Verb> Permit<V> {
     /// On which ground.
     pub fn ground(&self) -> &V::Ground {
         &self.ground
+    }
+
+    /// Is this allowed?
+    pub fn allows(&self, allowance: Allowance) -> bool {
+        self.allowances.contains(&allowance)
+    }
+
+    /// Until when the authorisation is to be supplied, if there is none and one is needed.
+    pub fn authorise_by(&self) -> Option<Timestamp> {
+        self.authorise_by
     }
 }
 
@@ -135,6 +152,15 @@ pub enum Refusal {
         "another officer than who proposed it, and than who gets it, must approve it, while both are officers"
     )]
     Officer,
+    /// Features that were not made here of an image are a right of their own.
+    #[error("this caller may not search with features of its own (raw_probes)")]
+    RawProbe,
+    /// Somebody must have authorised the search.
+    #[error("watchlist {index} is searched under an authorisation only, and none is given")]
+    Authorisation {
+        /// Position in the request, from 0.
+        index: usize,
+    },
     /// The watchlist does not list the instrument.
     #[error("the legal basis is not one under which watchlist {index} may be searched")]
     LegalBasis {
@@ -164,7 +190,16 @@ fn permit<V: Verb>(
         watchlists.push(Arc::clone(watchlist));
     }
     let reach = caller.rights.watchlists.clone();
-    Ok(Permit { actor: caller.into(), reach, watchlists, ground, verb: PhantomData })
+    let allowances = caller.rights.allowances.clone();
+    Ok(Permit {
+        actor: caller.into(),
+        reach,
+        watchlists,
+        ground,
+        allowances,
+        authorise_by: None,
+        verb: PhantomData,
+    })
 }
 
 /// Does the caller's grant reach this watchlist?
@@ -175,8 +210,12 @@ pub(crate) fn reaches(caller: &Caller, watchlist: &Watchlist) -> bool {
     }
 }
 
+/// So long results may wait for the authorisation of their search.
+const AUTHORISATION_HOURS: i64 = 48;
+
 /// A permit to search now: each watchlist is granted, the nation's own or shared with it, and serves the ground, and the caller's purposes
-/// cover it.
+/// cover it. Every probe is raw features, as long as nothing here makes them of images. Where an authorisation may be supplied later, the permit
+/// says until when.
 ///
 /// # Errors
 /// When it does not.
@@ -188,7 +227,8 @@ pub fn permit_search<V: Verb<Ground = Ground>>(
     now: Timestamp,
 ) -> Result<Permit<V>, Refusal> {
     let Ground { purpose, legal_basis, .. } = ground;
-    permit(caller, catalogue, watchlists, ground, |index, watchlist| {
+    let authorised = ground.authorisation.is_some();
+    let permit = permit(caller, catalogue, watchlists, ground, |index, watchlist| {
         if !watchlist.is_for(&caller.nation, now) {
             return Err(Refusal::Watchlist { index });
         }
@@ -199,8 +239,17 @@ pub fn permit_search<V: Verb<Ground = Ground>>(
         if !policy.legal_bases.contains(&legal_basis) {
             return Err(Refusal::LegalBasis { index });
         }
+        if !caller.rights.allowances.contains(&Allowance::RawProbes) {
+            return Err(Refusal::RawProbe);
+        }
+        if policy.prior_authorisation == PriorAuthorisation::Before && !authorised {
+            return Err(Refusal::Authorisation { index });
+        }
         Ok(())
-    })
+    })?;
+    let later = |list: &Arc<Watchlist>| list.policy.prior_authorisation == PriorAuthorisation::Within48Hours;
+    let waits = !authorised && permit.watchlists.iter().any(later);
+    Ok(Permit { authorise_by: waits.then(|| now.plus_hours(AUTHORISATION_HOURS)), ..permit })
 }
 
 /// A permit to act on the caller's own nation's records, and on these watchlists of that nation.
@@ -245,7 +294,13 @@ pub(crate) fn repeated(watchlists: &[WatchlistId]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ambient::Ambient, id::AgencyId, law::*, watchlist::Policy};
+    use crate::{
+        ambient::Ambient,
+        handling::{Defaults, Grading, Handling},
+        id::AgencyId,
+        law::*,
+        watchlist::Policy,
+    };
     use matcher::{score::Threshold, template::ModelId};
 
     fn watchlist(owner: &str) -> Arc<Watchlist> {
@@ -253,7 +308,8 @@ mod tests {
             name: "list".parse().unwrap(),
             purposes: [Purpose::BorderControl, Purpose::SeriousCrime].into(),
             legal_bases: [LegalBasis::SisBorder].into(),
-            handling: HandlingCode::H0,
+            defaults: Defaults { handling: Handling::H0, grading: Grading::UNKNOWN, instructions: [].into() },
+            prior_authorisation: PriorAuthorisation::NotNeeded,
             categories: [Category::Wanted].into(),
             model: ModelId::new("m").unwrap(),
             threshold: Threshold::new(0.5).unwrap(),
@@ -282,12 +338,13 @@ mod tests {
                 verbs: [VerbName::Lookup, VerbName::Enrol].into(),
                 watchlists,
                 purposes: [Purpose::BorderControl].into(),
+                allowances: [Allowance::RawProbes].into(),
             },
         }
     }
 
     fn ground(purpose: Purpose, legal_basis: LegalBasis) -> Ground {
-        Ground { purpose, legal_basis, case_reference: "c".parse().unwrap() }
+        Ground { purpose, legal_basis, case_reference: "c".parse().unwrap(), authorisation: None }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::{
     id::{AgencyId, GrantId, WatchlistId},
-    law::{Nation, OwnReference, Purpose, Role},
+    law::{Allowance, Nation, OwnReference, Purpose, Role},
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -15,6 +15,8 @@ pub enum VerbName {
     Lookup,
     /// Compare a probe with one subject.
     Verify,
+    /// Supply the authorisation of a lookup that was made without.
+    Authorise,
     /// Put subjects and encounters on record.
     Enrol,
     /// Take subjects out of the search.
@@ -40,6 +42,7 @@ impl VerbName {
     pub const ALL: &'static [Self] = &[
         Self::Lookup,
         Self::Verify,
+        Self::Authorise,
         Self::Enrol,
         Self::Retire,
         Self::Restrict,
@@ -56,6 +59,7 @@ impl VerbName {
         match self {
             Self::Lookup => "lookup",
             Self::Verify => "verify",
+            Self::Authorise => "authorise",
             Self::Enrol => "enrol",
             Self::Retire => "retire",
             Self::Restrict => "restrict",
@@ -73,22 +77,34 @@ impl Role {
     /// What it may do; of an integrator, what it may be given.
     pub fn verbs(self) -> &'static [VerbName] {
         use VerbName::{
-            Administer, Enrol, Erase, Inspect, Lookup, Publish, Reassign, Rebuild, Restrict, Retire, Verify,
+            Administer, Authorise, Enrol, Erase, Inspect, Lookup, Publish, Reassign, Rebuild, Restrict,
+            Retire, Verify,
         };
         match self {
-            Self::Checkpoint => &[Lookup, Verify],
+            Self::Checkpoint => &[Lookup, Verify, Authorise],
             Self::Adjudicator | Self::Auditor => &[],
             Self::Enroller => &[Enrol, Retire, Restrict, Erase, Reassign, Inspect, Publish],
             Self::IndexAdmin => &[Rebuild],
-            Self::Integrator => &[Lookup, Verify, Enrol, Retire, Restrict, Erase, Inspect],
+            Self::Integrator => &[Lookup, Verify, Authorise, Enrol, Retire, Restrict, Erase, Inspect],
             Self::SecurityOfficer => &[Administer],
+        }
+    }
+
+    /// What it may be allowed beside.
+    pub fn allowances(self) -> &'static [Allowance] {
+        match self {
+            Self::Checkpoint => &[Allowance::RawProbes],
+            Self::Integrator => &[Allowance::RawProbes, Allowance::Scores],
+            Self::Adjudicator | Self::Enroller | Self::IndexAdmin | Self::Auditor | Self::SecurityOfficer => {
+                &[]
+            }
         }
     }
 }
 
 /// Does it search?
 pub(crate) fn searches(verb: VerbName) -> bool {
-    matches!(verb, VerbName::Lookup | VerbName::Verify)
+    matches!(verb, VerbName::Lookup | VerbName::Verify | VerbName::Authorise)
 }
 
 /// The watchlists that a grant reaches.
@@ -110,6 +126,8 @@ pub struct Rights {
     pub watchlists: Reach,
     /// For which purposes.
     pub purposes: BTreeSet<Purpose>,
+    /// What beside.
+    pub allowances: BTreeSet<Allowance>,
 }
 
 /// Who calls. Made where a credential is recognised, and by the administrator's tools on a stopped node.
@@ -133,6 +151,7 @@ impl Caller {
             verbs: VerbName::ALL.iter().copied().filter(others).collect(),
             watchlists: Reach::Own,
             purposes: Purpose::ALL.iter().copied().collect(),
+            allowances: Allowance::ALL.iter().copied().collect(),
         };
         let agency = AgencyId::from_bytes([0; 16]);
         Self { name, agency, nation, station: None, operator: None, grant: None, rights }
@@ -143,12 +162,9 @@ impl Caller {
         &self.name
     }
 
-    /// The grant: another holder may have the same name later. Of who holds the folder, agency, nation and name.
+    /// The same caller's, whatever it asks.
     pub(crate) fn identity(&self) -> String {
-        match self.grant {
-            Some(grant) => grant.to_string(),
-            None => format!("{}/{}/{}", self.agency, self.nation, self.name),
-        }
+        Actor::from(self).identity()
     }
 
     /// The nation for which the caller acts.
@@ -178,6 +194,14 @@ pub struct Actor {
 }
 
 impl Actor {
+    /// The grant: another holder may have the same name later. Of who holds the folder, agency, nation and name.
+    pub(crate) fn identity(&self) -> String {
+        match self.grant {
+            Some(grant) => grant.to_string(),
+            None => format!("{}/{}/{}", self.agency, self.nation, self.name),
+        }
+    }
+
     /// Who acts when the clock does, or a restart.
     pub(crate) fn node() -> Self {
         Self {

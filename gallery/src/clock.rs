@@ -18,6 +18,43 @@ pub struct ClockBack {
     pub known: Timestamp,
 }
 
+/// When something is due next.
+#[derive(Debug)]
+pub(crate) struct Awaiting {
+    /// `i64::MAX` when nothing is.
+    next_ms: AtomicI64,
+}
+
+impl Default for Awaiting {
+    fn default() -> Self {
+        Self { next_ms: AtomicI64::new(i64::MAX) }
+    }
+}
+
+impl Awaiting {
+    /// Something has come that is due then. Called once others can find it.
+    pub(crate) fn until(&self, at: Timestamp) {
+        self.next_ms.fetch_min(at.unix_ms(), Ordering::AcqRel);
+    }
+
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        self.next_ms.load(Ordering::Acquire) <= now.unix_ms()
+    }
+
+    /// Asks anew what is due next.
+    pub(crate) fn look<E>(&self, next: impl FnOnce() -> Result<Option<Timestamp>, E>) -> Result<(), E> {
+        let before = self.next_ms.swap(i64::MAX, Ordering::AcqRel);
+        match next() {
+            Ok(next) => next.into_iter().for_each(|next| self.until(next)),
+            Err(error) => {
+                self.next_ms.fetch_min(before, Ordering::AcqRel);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The latest time that was seen.
 #[derive(Debug)]
 pub(crate) struct Watch {

@@ -1,8 +1,9 @@
 //! The machine's answers. Only people declare that two records are the same person.
 
 use crate::{
+    handling::Terms,
     id::{EncounterId, GenerationId, LookupId, RecordSequence, SubjectId, VerificationId, WatchlistId},
-    law::Category,
+    law::{Band, Category, Nation, OwnReference},
     timestamp::Timestamp,
 };
 use matcher::template::ModelId;
@@ -77,19 +78,38 @@ pub struct Searched {
     pub expected: u64,
 }
 
-/// A subject that the machine proposes.
+/// A subject that the machine proposes, as far as the searcher is shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// From 1.
+    /// From 1, among those that are shown.
     pub rank: u32,
+    /// The owner's own name for the subject: what the owner is asked by.
+    pub reference: OwnReference,
+    /// All else; absent where the handling codes let only the reference be shown.
+    pub seen: Option<Seen>,
+    /// The watchlists whose threshold it reaches, as far as they are shown.
+    pub watchlists: Vec<Listed>,
+}
+
+/// What is shown of a candidate beside its reference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
     /// Who.
     pub subject: SubjectId,
     /// The encounter whose reference has the best score.
     pub encounter: EncounterId,
-    /// The best score of the subject's references.
-    pub score: f32,
-    /// The watchlists whose threshold it reaches.
-    pub watchlists: Vec<Listed>,
+    /// How alike they are.
+    pub likeness: Likeness,
+}
+
+/// How alike two are, by the best score of the subject's references.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Likeness {
+    /// The score.
+    Score(f32),
+    /// Where between the threshold and the greatest score it lies.
+    Band(Band),
 }
 
 /// A candidate's place on a watchlist.
@@ -97,8 +117,19 @@ pub struct Candidate {
 pub struct Listed {
     /// Which.
     pub watchlist: WatchlistId,
-    /// Why.
+    /// Whose it is.
+    pub owner: Nation,
+    /// All else; absent where only the reference is shown.
+    pub told: Option<Told>,
+}
+
+/// What is told of a place on a watchlist.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// Why the subject stands there.
     pub category: Category,
+    /// How the record may be used, how good it is, and what is to be done.
+    pub terms: Terms,
 }
 
 /// A lookup's answer.
@@ -114,8 +145,11 @@ pub struct LookupAnswer {
     pub candidates: Vec<Candidate>,
     /// Do more subjects reach the threshold than are listed?
     pub truncated: bool,
-    /// How many subjects reach the threshold.
+    /// How many subjects reach the threshold and may be shown.
     pub total: u64,
+    /// By when the search's authorisation is to be supplied, if it is: or its results are erased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorise_by: Option<Timestamp>,
     /// What was searched.
     pub certificate: Certificate,
 }
@@ -133,10 +167,10 @@ pub struct VerificationAnswer {
     pub subject: SubjectId,
     /// The encounter whose reference has the best score.
     pub encounter: EncounterId,
-    /// The best score of the subject's references.
-    pub score: f32,
-    /// Why the subject stands on the watchlist.
-    pub category: Category,
+    /// How alike they are; absent below the threshold for who does not see scores.
+    pub likeness: Option<Likeness>,
+    /// The subject's place on the watchlist.
+    pub told: Told,
     /// What was searched.
     pub certificate: Certificate,
 }

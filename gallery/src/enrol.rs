@@ -15,7 +15,7 @@ use crate::{
         read,
     },
     room,
-    subject::{NewEncounter, NewSubject, RawFeatures},
+    subject::{Listing, NewEncounter, NewSubject, RawFeatures},
     watchlist::Watchlist,
 };
 use audit::{receipt::Receipt, tree::Frontier};
@@ -136,8 +136,8 @@ pub fn enrol_subject(
             return Err(EnrolError::Exists { encounter: None });
         }
         let (row, key) = change.insert_subject(&owner, &new.reference)?;
-        for (watchlist, (_, category)) in permit.watchlists().iter().zip(&new.entries) {
-            change.insert_entry(row, watchlist, *category)?;
+        for (watchlist, (_, listing)) in permit.watchlists().iter().zip(&new.entries) {
+            change.insert_entry(row, watchlist, listing)?;
         }
         let (subject, reference) = (key.subject(), new.reference);
         let enrolled = Enrolled { subject, reference, encounters: Vec::new(), entries: new.entries };
@@ -221,7 +221,7 @@ pub(crate) fn permit(
     Ok(gallery.logged(caller, Asked { watchlists, ..Asked::default() }, permit)?)
 }
 
-fn check_entries(permit: &Permit<Enrol>, entries: &[(WatchlistId, Category)]) -> Result<(), EnrolError> {
+fn check_entries(permit: &Permit<Enrol>, entries: &[(WatchlistId, Listing)]) -> Result<(), EnrolError> {
     if !(1..=crate::lookup::WATCHLIST_LIMIT).contains(&entries.len()) {
         return Err(EnrolError::WatchlistCount);
     }
@@ -229,9 +229,9 @@ fn check_entries(permit: &Permit<Enrol>, entries: &[(WatchlistId, Category)]) ->
     if let Some(index) = authority::repeated(&ids) {
         return Err(EnrolError::WatchlistRepeated { index });
     }
-    for (index, (watchlist, (_, category))) in permit.watchlists().iter().zip(entries).enumerate() {
-        if !watchlist.policy.categories.contains(category) {
-            return Err(EnrolError::Category { index, category: *category });
+    for (index, (watchlist, (_, listing))) in permit.watchlists().iter().zip(entries).enumerate() {
+        if !watchlist.policy.categories.contains(&listing.category) {
+            return Err(EnrolError::Category { index, category: listing.category });
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::{
         read,
     },
     room,
-    subject::{NewEncounter, RawFeatures},
+    subject::{EntryState, Listing, NewEncounter, RawFeatures},
     watchlist::Watchlist,
 };
 use audit::{receipt::Receipt, tree::Frontier};
@@ -31,8 +31,8 @@ pub struct BulkRow {
     pub encounter: OwnReference,
     /// The watchlist on which the subject is to stand.
     pub watchlist: WatchlistId,
-    /// Why it stands there.
-    pub category: Category,
+    /// Why it stands there, and what the owner says of it.
+    pub listing: Listing,
     /// The encounter's features.
     pub features: Vec<f32>,
 }
@@ -57,8 +57,8 @@ pub enum RowError {
     /// The watchlist does not allow the category.
     #[error("the watchlist does not allow the category {0}")]
     Category(Category),
-    /// The subject stands on this watchlist with another category, or does no more.
-    #[error("the subject stands on this watchlist with another category, or no longer")]
+    /// The subject stands on this watchlist otherwise, or does no more.
+    #[error("the subject stands on this watchlist with another category or other remarks, or no longer")]
     Entry,
     /// A subject of this reference was retired. Enrol it by itself if it is meant to come back.
     #[error("a subject of this reference was retired; enrol it by itself if it is meant to come back")]
@@ -128,10 +128,11 @@ fn ready(snapshot: &Snapshot, permit: &Permit<Enrol>, rows: Vec<BulkRow>) -> Res
             let model = &watchlist.policy.model;
             let unknown = || EnrolError::Model { index, model: model.clone() };
             let profile = snapshot.models.get(model).ok_or_else(unknown)?;
-            let template = if watchlist.policy.categories.contains(&row.category) {
+            let category = row.listing.category;
+            let template = if watchlist.policy.categories.contains(&category) {
                 profile.template(&row.features).map_err(RowError::from)
             } else {
-                Err(RowError::Category(row.category))
+                Err(RowError::Category(category))
             };
             Ok((row, template.map(|template| (template, Arc::clone(watchlist)))))
         })
@@ -176,7 +177,10 @@ impl Batch<'_> {
         if encounter.is_none() && change.was_moved(subject_row, &row.encounter)? {
             return Ok(RowOutcome::Already); // and found to be another's
         }
-        if entry.is_some_and(|entry| entry != (row.category, crate::subject::EntryState::Active)) {
+        let stands = |(listing, state): &(Listing, EntryState)| {
+            *listing == row.listing && *state == EntryState::Active
+        };
+        if entry.as_ref().is_some_and(|entry| !stands(entry)) {
             return Ok(RowOutcome::Refused(RowError::Entry));
         }
         let same = |held: &RawFeatures| {
@@ -186,13 +190,13 @@ impl Batch<'_> {
             return Ok(RowOutcome::Refused(RowError::Encounter));
         }
         if entry.is_none() {
-            change.insert_entry(subject_row, &watchlist, row.category)?;
+            change.insert_entry(subject_row, &watchlist, &row.listing)?;
             self.deltas.extend(change.lists_of(subject)?);
         }
         match encounter {
             None => self.put_encounter((subject, subject_row), row, template),
             Some((id, held)) if entry.is_none() => {
-                self.witness(subject, id, (row.watchlist, row.category), &held.features);
+                self.witness(subject, id, (row.watchlist, &row.listing), &held.features);
                 Ok(RowOutcome::Enrolled)
             }
             Some(_) => Ok(RowOutcome::Already),
@@ -204,7 +208,7 @@ impl Batch<'_> {
         &mut self,
         subject: SubjectId,
         encounter: EncounterId,
-        entry: (WatchlistId, Category),
+        entry: (WatchlistId, &Listing),
         features: &[f32],
     ) {
         self.root.push(record_digest(&self.change.salt, subject, encounter, Some(entry), features));
@@ -216,12 +220,12 @@ impl Batch<'_> {
         template: Template,
         watchlist: &Watchlist,
     ) -> Result<RowOutcome, StoreError> {
-        let BulkRow { subject, encounter, watchlist: list, category, features } = row;
+        let BulkRow { subject, encounter, watchlist: list, listing, features } = row;
         let sample = RawFeatures { model: template.model().clone(), features };
         let new = NewEncounter { reference: Some(encounter), captured_at: None, sample };
         let owner = &self.permit.actor().nation;
-        let (subject, id, key) = self.change.insert_first(owner, &subject, (watchlist, category), &new)?;
-        self.witness(subject, id, (list, category), &new.sample.features);
+        let (subject, id, key) = self.change.insert_first(owner, &subject, (watchlist, &listing), &new)?;
+        self.witness(subject, id, (list, &listing), &new.sample.features);
         self.deltas.push(Delta::Reference { key, subject, template, lists: vec![list] });
         Ok(RowOutcome::Enrolled)
     }
@@ -233,12 +237,11 @@ impl Batch<'_> {
         template: Template,
     ) -> Result<RowOutcome, StoreError> {
         let sample = RawFeatures { model: template.model().clone(), features: row.features };
-        let entry = (row.watchlist, row.category);
         let lists = self.change.active_lists(subject_row, &sample.model)?;
         let new = NewEncounter { reference: Some(row.encounter), captured_at: None, sample };
         let (id, encounter) =
             self.change.insert_encounter(subject_row, &self.change.template_key(subject_row)?, &new)?;
-        self.witness(subject, id, entry, &new.sample.features);
+        self.witness(subject, id, (row.watchlist, &row.listing), &new.sample.features);
         self.deltas.push(Delta::Reference { key: encounter, subject, template, lists });
         Ok(RowOutcome::Enrolled)
     }

@@ -2,11 +2,14 @@
 
 use crate::{
     authority::{Actor, Ground, VerbName},
-    decision::{LookupAnswer, VerificationAnswer},
+    decision::VerificationAnswer,
+    findings::{Findings, Results},
     grant::Content,
-    id::{EncounterId, GenerationId, GrantId, JobId, RecordSequence, SubjectId, WatchlistId},
+    handling::Visibility,
+    id::{EncounterId, GenerationId, GrantId, JobId, LookupId, RecordSequence, SubjectId, WatchlistId},
     job::{Kind, State},
-    law::{Category, Nation, OwnReference},
+    law::{AuthorisationReference, Nation, OwnReference},
+    subject::Listing,
     timestamp::Timestamp,
 };
 use audit::{anchor::Mark, hash::Hash, segment::Head};
@@ -39,10 +42,29 @@ pub enum What {
         probe: ProbeDigest,
         /// How many candidates were asked for.
         limit: u32,
-        /// All that was answered.
-        answer: LookupAnswer,
-        /// Who reaches the threshold beyond the list that was answered.
-        beyond: Vec<Beyond>,
+        /// What came of it.
+        results: Results,
+    },
+    /// A lookup was authorised that had been made without.
+    Authorise {
+        /// Which.
+        lookup: LookupId,
+        /// By which authorisation.
+        authorisation: AuthorisationReference,
+        /// What had been found.
+        findings: Findings,
+    },
+    /// Lookups were not authorised in time, and their results erased.
+    EraseResults {
+        /// Which.
+        lookups: Vec<LookupId>,
+    },
+    /// An owner read what it is told.
+    ReadNotices {
+        /// After which number.
+        after: u64,
+        /// How many.
+        count: u64,
     },
     /// A verification was answered.
     Verify {
@@ -52,6 +74,10 @@ pub enum What {
         probe: ProbeDigest,
         /// All that was answered.
         answer: VerificationAnswer,
+        /// The best score of the subject's references.
+        score: f32,
+        /// What of it the searcher was shown: less than all looks as if nobody were there.
+        visibility: Visibility,
     },
     /// One subject was enrolled, or an encounter added to one.
     Enrol {
@@ -306,19 +332,8 @@ pub struct Enrolled {
     pub reference: OwnReference,
     /// The encounters added.
     pub encounters: Vec<EncounterId>,
-    /// The watchlists entered, and why.
-    pub entries: Vec<(WatchlistId, Category)>,
-}
-
-/// A subject that reaches the threshold and was not shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Beyond {
-    /// Who.
-    pub subject: SubjectId,
-    /// The best score of the subject's references.
-    pub score: f32,
-    /// The watchlists whose threshold it reaches.
-    pub watchlists: Vec<WatchlistId>,
+    /// The watchlists entered, why, and what the owner says of it.
+    pub entries: Vec<(WatchlistId, Listing)>,
 }
 
 /// What a probe was: its model, and its features hidden behind the leaf's salt.
@@ -336,24 +351,26 @@ pub fn salted_digest(salt: &[u8; 32], features: &[f32]) -> Hash {
     audit::hash::sha256(&[b"limen/features/v1\0", salt, &bytes])
 }
 
-/// The hash of what one row of an enrolment put on record, behind a salt: who, which encounter, on which list
-/// and why, with which features.
+/// The hash of what one row of an enrolment put on record, behind a salt: who, which encounter, on which list,
+/// why and with which remarks (as JSON), with which features.
 pub(crate) fn record_digest(
     salt: &[u8; 32],
     subject: SubjectId,
     encounter: EncounterId,
-    entry: Option<(WatchlistId, Category)>,
+    entry: Option<(WatchlistId, &Listing)>,
     features: &[f32],
 ) -> Hash {
-    let (list, category) = entry.map_or(([0; 16], ""), |(list, category)| (list.bytes(), category.as_str()));
+    let told = |listing| serde_json::to_string(listing).expect("text keys");
+    let (list, listing) =
+        entry.map_or(([0; 16], String::new()), |(list, listing)| (list.bytes(), told(listing)));
     let features = salted_digest(salt, features);
     let parts: [&[u8]; 7] = [
-        b"limen/record/v1\0",
+        b"limen/record/v2\0",
         salt,
         &subject.bytes(),
         &encounter.bytes(),
         &list,
-        category.as_bytes(),
+        listing.as_bytes(),
         &features.0,
     ];
     audit::hash::sha256(&parts)

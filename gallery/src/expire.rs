@@ -4,12 +4,12 @@ use crate::{
     authority::{Actor, Caller},
     event::What,
     gallery::Gallery,
-    record::{WriteError, answer, change::Done, writer::NotDone},
+    record::{Reading, WriteError, answer, change::Done, kept, writer::NotDone},
     timestamp::Timestamp,
 };
 use std::collections::BTreeSet;
 
-/// Entries that one transaction ends.
+/// Entries, or results of lookups, that one transaction ends.
 const AT_ONCE: u32 = 1000;
 
 /// Why expiry could not be carried out; then nothing is searched.
@@ -17,12 +17,43 @@ const AT_ONCE: u32 = 1000;
 #[error(transparent)]
 pub struct ExpireError(pub WriteError);
 
-/// Takes every entry out of the search whose retention is over by now. Costs nothing when none is due.
+/// Takes every entry out of the search whose retention is over by now, and erases results that were not authorised in time. Costs nothing
+/// when none is due. Asked before each search, and by the node's clock.
 ///
 /// # Errors
 /// When the record or the log cannot be written.
 pub fn due(gallery: &Gallery) -> Result<(), ExpireError> {
     gallery.watch.now(&gallery.ambient).map_err(|back| ExpireError(back.into()))?;
+    entries(gallery)?;
+    results(gallery)
+}
+
+/// Results of lookups that were not authorised.
+fn results(gallery: &Gallery) -> Result<(), ExpireError> {
+    while gallery.awaiting.is_due(gallery.ambient.clock.now()) {
+        let ended = gallery.writer.write(Actor::node(), None, |change| {
+            let lookups = change.erase_pending(AT_ONCE)?;
+            if lookups.is_empty() {
+                return Err(NotDone::Nothing); // and nothing to log
+            }
+            Ok(Done { outcome: (), what: What::EraseResults { lookups }, deltas: Vec::new() })
+        });
+        match ended {
+            Ok(_) => (),
+            Err(NotDone::Nothing) => {
+                let next = |store: &Reading<'_>| kept::next_pending(store);
+                gallery
+                    .awaiting
+                    .look(|| gallery.store.read(next))
+                    .map_err(|error| ExpireError(error.into()))?;
+            }
+            Err(NotDone::Fault(error)) => return Err(ExpireError(error)),
+        }
+    }
+    Ok(())
+}
+
+fn entries(gallery: &Gallery) -> Result<(), ExpireError> {
     loop {
         let next = gallery.current.load().next_expiry;
         if next.is_none_or(|next| next > gallery.ambient.clock.now()) {

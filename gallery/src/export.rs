@@ -6,8 +6,9 @@ use crate::{
     expire::{self, ExpireError},
     gallery::{Asked, Gallery},
     id::WatchlistId,
-    law::{Category, OwnReference},
+    law::OwnReference,
     record::{WriteError, read},
+    subject::Listing,
     watchlist::Watchlist,
 };
 use matcher::template::ModelProfile;
@@ -36,8 +37,8 @@ pub struct ExportedRow {
     pub subject: OwnReference,
     /// The owner's reference of the encounter.
     pub encounter: Option<OwnReference>,
-    /// Why the subject stands on the watchlist.
-    pub category: Category,
+    /// Why the subject stands on the watchlist, and what the owner says of it.
+    pub listing: Listing,
     /// Raw features, as they were enrolled.
     pub features: Vec<f32>,
 }
@@ -85,8 +86,8 @@ pub fn export(
         let mut given = 0;
         read::each_of_watchlist(store, watchlist, |row| {
             given += 1;
-            let read::Exported { subject, encounter, category, features } = row;
-            let row = ExportedRow { subject, encounter, category, features };
+            let read::Exported { subject, encounter, listing, features } = row;
+            let row = ExportedRow { subject, encounter, listing, features };
             sink(Given::Row(row)).map_err(ExportError::Sink)
         })?;
         Ok(given)

@@ -3,7 +3,7 @@
 use crate::{
     ambient::Ambient,
     authority::{Actor, Caller, Ground, Permit, Refusal, Verb},
-    clock::Watch,
+    clock::{Awaiting, Watch},
     event::{Event, What},
     fault::{NotPermitted, TurnError},
     generation::{Current, manifest::GenerationError},
@@ -11,7 +11,7 @@ use crate::{
     idempotency::{Claim, Claims, Idempotency, KeyError},
     job::Running,
     keys::{Keys, ledger::Ledger},
-    record::{Store, StoreError, WriteError, change::Done, read, writer::Writer},
+    record::{Store, StoreError, WriteError, change::Done, kept::Kept, read, writer::Writer},
     register::Register,
 };
 use audit::{
@@ -57,6 +57,7 @@ pub struct Gallery {
     /// Held by who changes the files of generations, and shared by who opens them.
     pub(crate) files: std::sync::RwLock<()>,
     pub(crate) running: Running,
+    pub(crate) awaiting: Awaiting,
     /// Why the generation that was chosen is not the one that is searched, if so.
     pub(crate) unused: Option<GenerationError>,
     pub(crate) folder: PathBuf,
@@ -129,23 +130,28 @@ impl Gallery {
         })
     }
 
-    /// Puts an answer that changes no record into the log. One that may be asked for again is kept by the
+    /// Puts an answer that changes no record into the log. One that may be asked for again, or that leaves something on record, is kept by the
     /// record, with its event; the others are in the log alone.
     pub(crate) fn answer<T: Serialize + Send + 'static>(
         &self,
         actor: Actor,
         claim: Option<&Claim>,
+        kept: Option<Kept>,
         answer: T,
         event: impl FnOnce(&[u8; 32], &T) -> What + Send + 'static,
     ) -> Result<(T, Receipt), WriteError> {
-        if claim.is_none() {
+        if claim.is_none() && kept.is_none() {
             let receipt = self.log_event(&actor, |salt| event(salt, &answer))?;
             return Ok((answer, receipt));
         }
-        self.writer.write(actor, claim, move |change| {
+        let awaiting = kept.as_ref().and_then(|kept| kept.pending.as_ref()).map(|it| it.authorise_by);
+        let written = self.writer.write(actor, claim, move |change| {
+            kept.as_ref().map_or(Ok(()), |kept| change.keep(kept))?;
             let what = event(&change.salt, &answer);
             Ok(Done { outcome: answer, what, deltas: Vec::new() })
-        })
+        });
+        awaiting.into_iter().for_each(|at| self.awaiting.until(at)); // also if it is not known what became of it
+        written
     }
 
     /// Puts a question about a subject that is not there into the log, as a refusal.

@@ -4,7 +4,7 @@ use crate::{
     ambient::Ambient,
     caller::{Caller, Reach, Rights, VerbName, searches},
     id::{AgencyId, GrantId, WatchlistId},
-    law::{Nation, OwnReference, Purpose, Role},
+    law::{Allowance, Nation, OwnReference, Purpose, Role},
     timestamp::Timestamp,
 };
 use audit::hash::{Hash, sha256};
@@ -120,6 +120,9 @@ pub struct Holder {
     /// For which purposes, if it searches.
     #[serde(default)]
     pub purposes: BTreeSet<Purpose>,
+    /// What it may do beside, if it searches.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub allowances: BTreeSet<Allowance>,
 }
 
 /// Why nothing is granted.
@@ -140,6 +143,9 @@ pub enum HolderError {
     /// A purpose without a search.
     #[error("purposes are for who searches")]
     NoPurposes,
+    /// Something that the role cannot be allowed.
+    #[error("raw probes are for checkpoints and integrators that search, scores for such integrators")]
+    Allowances,
 }
 
 impl HolderError {
@@ -148,6 +154,7 @@ impl HolderError {
         match self {
             Self::Verbs | Self::Scope | Self::Separation => "verbs",
             Self::Purposes | Self::NoPurposes => "purposes",
+            Self::Allowances => "allowances",
         }
     }
 }
@@ -169,6 +176,10 @@ impl Holder {
         if !searching.is_empty() && !keeping.is_empty() {
             return Err(HolderError::Separation);
         }
+        let may = |allowance| !searching.is_empty() && self.role.allowances().contains(allowance);
+        if !self.allowances.iter().all(may) {
+            return Err(HolderError::Allowances);
+        }
         match (searching.is_empty(), self.purposes.is_empty()) {
             (false, true) => Err(HolderError::Purposes),
             (true, false) => Err(HolderError::NoPurposes),
@@ -182,7 +193,8 @@ impl Holder {
             Role::Integrator => self.verbs.clone(),
             role => role.verbs().iter().copied().collect(),
         };
-        Rights { verbs, watchlists: self.watchlists.clone(), purposes: self.purposes.clone() }
+        let (watchlists, purposes) = (self.watchlists.clone(), self.purposes.clone());
+        Rights { verbs, watchlists, purposes, allowances: self.allowances.clone() }
     }
 
     /// Who calls under this grant.
@@ -247,6 +259,7 @@ mod tests {
             operator: None,
             watchlists: Reach::Own,
             purposes: purposes.iter().copied().collect(),
+            allowances: BTreeSet::new(),
         }
         .check()
     }

@@ -89,16 +89,32 @@ words! {
         NationalLaw = "national_law",
     }
 
-    /// How a record may be used, as Europol's handling codes define it.
-    HandlingCode ("handling code") {
-        /// Only for preventing and combating crime.
-        H0 = "H0",
-        /// Not in judicial proceedings without the owner's permission.
-        H1 = "H1",
-        /// Not to be disseminated without the owner's permission.
-        H2 = "H2",
-        /// Other restrictions.
-        H3 = "H3",
+    /// Whether somebody must have authorised a search, beside the grant.
+    PriorAuthorisation ("prior authorisation") {
+        /// No.
+        NotNeeded = "not_needed",
+        /// Yes; without its reference nothing is searched.
+        Before = "before",
+        /// Yes; its reference may be supplied within 48 hours, or the results are erased.
+        Within48Hours = "within_48_hours",
+    }
+
+    /// What a searcher may do beyond its verbs.
+    Allowance ("allowance") {
+        /// Search with features that were not made here of an image.
+        RawProbes = "raw_probes",
+        /// See scores instead of bands.
+        Scores = "scores",
+    }
+
+    /// How alike a candidate is: which third of the way from the watchlist's threshold to the greatest score.
+    Band ("band") {
+        /// The first.
+        Low = "low",
+        /// The second.
+        Middle = "middle",
+        /// The last.
+        High = "high",
     }
 
     /// What a caller is. Nobody holds two of searching, publishing and auditing.
@@ -135,6 +151,13 @@ words! {
         StolenDocument = "stolen_document",
         /// Person of interest.
         PersonOfInterest = "person_of_interest",
+    }
+}
+
+impl Purpose {
+    /// Does it serve to prevent or combat crime?
+    pub fn fights_crime(self) -> bool {
+        matches!(self, Self::CounterTerrorism | Self::SeriousCrime)
     }
 }
 
@@ -211,6 +234,9 @@ texts! {
     /// The case in which a caller acts.
     CaseReference, CaseReferenceError =
         "a case reference is 1 to 128 printable characters without white space at its ends", is_label;
+    /// The authorisation of a search, as who gave it names it.
+    AuthorisationReference, AuthorisationReferenceError =
+        "an authorisation's reference is 1 to 128 printable characters without white space at its ends", is_label;
     /// A watchlist's name, unique within its owner.
     WatchlistName, WatchlistNameError =
         "a watchlist's name is 1 to 128 printable characters without white space at its ends", is_label;

@@ -16,6 +16,8 @@ pub mod id;
 
 pub mod law;
 
+pub mod handling;
+
 pub mod subject;
 
 pub mod watchlist;
@@ -28,7 +30,11 @@ pub mod authority;
 
 pub mod decision;
 
+pub mod findings;
+
 pub mod job;
+
+pub mod notice;
 
 pub mod event;
 
@@ -76,11 +82,15 @@ pub mod restore;
 
 pub mod expire;
 
+mod disclosure;
+
 mod scan;
 
 pub mod lookup;
 
 pub mod verify;
+
+pub mod authorise;
 
 pub mod enrol;
 
@@ -95,6 +105,8 @@ pub mod reassign;
 pub mod retention;
 
 pub mod inspect;
+
+pub mod read_notices;
 
 pub mod publish;
 

@@ -5,18 +5,27 @@
 
 use crate::{
     authority::{self, Actor, Caller, Ground, Lookup, Permit, Refusal},
-    decision::{Candidate, Certificate, Decision, Listed, LookupAnswer, Reason},
-    event::{Beyond, ProbeDigest, What, salted_digest},
+    decision::{Candidate, Certificate, Decision, LookupAnswer, Reason},
+    disclosure::{Disclosure, Reaching, Searcher},
+    event::{ProbeDigest, What, salted_digest},
     expire::{self, ExpireError},
+    findings::{Findings, Reached, Results},
     gallery::{Asked, Gallery, Turn},
-    id::{EncounterKey, LookupId, SubjectId, WatchlistId},
+    id::{LookupId, WatchlistId},
     idempotency::{Idempotency, KeyError},
-    law::Category,
-    record::{Reading, StoreError, WriteError, read, standing},
+    notice::{Notice, Search},
+    record::{
+        WriteError,
+        kept::{Kept, Pending},
+    },
     subject::RawFeatures,
+    timestamp::Timestamp,
     watchlist::Policy,
 };
-use audit::receipt::Receipt;
+use audit::{
+    hash::{Hash, sha256},
+    receipt::Receipt,
+};
 use matcher::{
     score::Threshold,
     template::{ModelId, Probe, TemplateError},
@@ -104,7 +113,7 @@ pub enum Preparation {
     /// It is to be searched.
     Search(Box<Prepared>),
     /// It was answered before, under the same idempotency key.
-    Answered(LookupAnswer, Receipt),
+    Answered(Box<LookupAnswer>, Receipt),
 }
 
 /// Authority and probe: what can be refused is refused here, before anything is searched.
@@ -127,7 +136,7 @@ pub fn prepare(
     let asked = Asked { watchlists: &watchlists, ground: Some(&ground), ..Asked::default() };
     let permit = gallery.logged(caller, asked, permit)?;
     let claim = match gallery.turn(caller, idempotency)? {
-        Turn::Again(answer, receipt) => return Ok(Preparation::Answered(answer, receipt)),
+        Turn::Again(answer, receipt) => return Ok(Preparation::Answered(Box::new(answer), receipt)),
         Turn::First(claim) => claim,
     };
     let thresholds = thresholds(&permit, &probe.model, threshold)?;
@@ -191,51 +200,29 @@ pub(crate) fn threshold(
 /// # Errors
 /// When the node cannot write the event; the lookup then has no answer.
 pub fn conclude(gallery: &Gallery, concluding: Concluding) -> Result<(LookupAnswer, Receipt), LookupError> {
-    let Concluding { prepared, list, places, beyond, certificate, whole } = concluding;
-    let candidates = gallery.store.read(|store| {
-        let listed = list.shown().iter().zip(places).zip(1..);
-        listed.map(|((candidate, place), rank)| describe(store, candidate, place, rank)).collect()
-    })?;
-    let candidates: Vec<Candidate> = candidates;
+    let Concluding { prepared, reaching, certificate, whole } = concluding;
+    let search = Search::Lookup(prepared.id);
+    let searcher = Searcher { permit: &prepared.permit, search, at: certificate.searched_at };
+    let disclosure = gallery.store.read(|store| searcher.disclose(store, &reaching, prepared.limit))?;
+    let Disclosure { candidates, total, notices } = disclosure;
     let (decision, reason) = decide(&candidates, &certificate, whole);
+    let found = reaching.iter().map(|one| reached(&prepared.permit, one)).collect();
     let answer = LookupAnswer {
         lookup: prepared.id,
         decision,
         reason,
+        truncated: total > candidates.len() as u64,
         candidates,
-        truncated: list.truncated(),
-        total: list.total() as u64,
+        total,
+        authorise_by: prepared.permit.authorise_by(),
         certificate,
     };
-    record(gallery, *prepared, answer, beyond)
+    record(gallery, *prepared, Findings { salt: None, answer, found }, notices)
 }
 
-fn describe(
-    store: &Reading<'_>,
-    candidate: &matcher::candidate::Candidate<SubjectId>,
-    (key, lists): (EncounterKey, Vec<WatchlistId>),
-    rank: u32,
-) -> Result<Candidate, LookupError> {
-    let subject = candidate.subject;
-    if !standing::is_there(store, subject)? {
-        return Err(StoreError::Erased(subject).into()); // since it was found
-    }
-    let listed = |watchlist: WatchlistId| -> Result<Listed, StoreError> {
-        let category: Option<Category> =
-            read::entry(store, subject, watchlist)?.map(|(category, _)| category);
-        let missing = || StoreError::Damaged(format!("subject {subject} has no entry on {watchlist}"));
-        Ok(Listed { watchlist, category: category.ok_or_else(missing)? })
-    };
-    Ok(Candidate {
-        rank,
-        subject,
-        encounter: match read::encounter_id(store, key)? {
-            Some(encounter) => encounter,
-            None => return Err(StoreError::Moved(subject).into()), // since it was found
-        },
-        score: candidate.best.score.value(),
-        watchlists: lists.into_iter().map(listed).collect::<Result<_, _>>()?,
-    })
+fn reached(permit: &Permit<Lookup>, one: &Reaching) -> Reached {
+    let watchlists = one.lists.iter().map(|at| permit.watchlists()[*at].id).collect();
+    Reached { subject: one.subject, score: one.score.value(), watchlists }
 }
 
 /// A `no_hit` only when everything was searched that the record holds.
@@ -251,26 +238,53 @@ fn decide(candidates: &[Candidate], certificate: &Certificate, whole: bool) -> (
     }
 }
 
+/// Whoever searches another nation's watchlists, or without an authorisation that is needed, does so by way of the record, whatever is
+/// found: how long it takes does not tell.
 fn record(
     gallery: &Gallery,
     prepared: Prepared,
-    answer: LookupAnswer,
-    beyond: Vec<Beyond>,
+    findings: Findings,
+    notices: Vec<Notice>,
 ) -> Result<(LookupAnswer, Receipt), LookupError> {
     let Prepared { permit, probe, features, limit, claim, .. } = prepared;
     let actor: Actor = permit.actor().clone();
     let ground = permit.ground().clone();
-    let event = move |salt: &[u8; 32], answer: &LookupAnswer| What::Lookup {
+    let answer = findings.answer.clone();
+    // What could not be said now may be asked again under the same key.
+    let claim = claim.filter(|_| answer.decision != Decision::Inconclusive);
+    let (results, pending) = match permit.authorise_by() {
+        None => (Results::Told(findings), None),
+        Some(authorise_by) => {
+            let salt = Hash(gallery.ambient.random()).to_string();
+            let findings = Findings { salt: Some(salt), ..findings };
+            let name = claim.as_ref().map(|claim| claim.with.key.as_str().to_owned());
+            let caller = actor.identity();
+            let results = withheld(&findings, authorise_by);
+            let lookup = findings.answer.lookup;
+            (results, Some(Pending { lookup, caller, name, authorise_by, findings }))
+        }
+    };
+    let foreign = permit.watchlists().iter().any(|list| list.owner != actor.nation);
+    let kept = (foreign || pending.is_some()).then_some(Kept { notices, pending });
+    let event = move |salt: &[u8; 32], _: &LookupAnswer| What::Lookup {
         ground,
         probe: ProbeDigest {
             model: probe.model().clone(),
             salted_sha256: salted_digest(salt, &features).to_string(),
         },
         limit,
-        answer: answer.clone(),
-        beyond,
+        results,
     };
-    // What could not be said now may be asked again under the same key.
-    let claim = claim.filter(|_| answer.decision != Decision::Inconclusive);
-    Ok(gallery.answer(actor, claim.as_ref(), answer, event)?)
+    Ok(gallery.answer(actor, claim.as_ref(), kept, answer, event)?)
+}
+
+/// What the log is told of results that are erased if they are not authorised.
+fn withheld(findings: &Findings, authorise_by: Timestamp) -> Results {
+    let json = serde_json::to_vec(findings).expect("text keys");
+    Results::Awaiting {
+        lookup: findings.answer.lookup,
+        authorise_by,
+        certificate: findings.answer.certificate.clone(),
+        salted_sha256: sha256(&[&json]).to_string(),
+    }
 }

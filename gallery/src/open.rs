@@ -2,7 +2,7 @@
 
 use crate::{
     ambient::Ambient,
-    clock::Watch,
+    clock::{Awaiting, Watch},
     erase,
     gallery::{Backups, Gallery, LOG_FOLDER},
     generation::{Current, Index, Site, files::Yard},
@@ -11,7 +11,7 @@ use crate::{
     keys::{self, Keys, KeysError, ledger::Ledger, root::RootKey},
     rebuild,
     record::{
-        self, Reading, Store, StoreError, WriteError, answer, begin, grants,
+        self, Reading, Store, StoreError, WriteError, answer, begin, grants, kept,
         recover::{self, RecoverError},
         writer::{Beside, Writer},
     },
@@ -163,11 +163,7 @@ impl Gallery {
     ) -> Result<Self, OpenError> {
         let Setup { root, threads, index, anchor, ledger, reserve_bytes, backups, limit } = setup;
         let (database, log_folder) = (folder.join(record::FILE_NAME), folder.join(LOG_FOLDER));
-        match [database.is_file(), log_folder.is_dir(), folder.join(keys::FOLDER).is_dir()] {
-            [true, true, true] => (),
-            [false, false, false] => return Err(OpenError::Missing(folder.to_owned())),
-            _ => return Err(OpenError::Incomplete(folder.to_owned())),
-        }
+        Self::must_be_whole(folder)?;
         let lock = lock(folder)?;
         let keys = Arc::new(Keys::open(&folder.join(keys::FOLDER), &root)?);
         // The log first: where it does not reach its anchor, nothing is changed.
@@ -217,6 +213,7 @@ impl Gallery {
             building: std::sync::Mutex::new(()),
             files: std::sync::RwLock::new(()),
             running: Running::default(),
+            awaiting: Awaiting::default(),
             unused,
             folder: folder.to_owned(),
             reserve_bytes,
@@ -226,10 +223,23 @@ impl Gallery {
         gallery.settled()
     }
 
+    /// Are store, log and keys there?
+    fn must_be_whole(folder: &Path) -> Result<(), OpenError> {
+        let folders = [LOG_FOLDER, keys::FOLDER].map(|name| folder.join(name).is_dir());
+        match (folder.join(record::FILE_NAME).is_file(), folders) {
+            (true, [true, true]) => Ok(()),
+            (false, [false, false]) => Err(OpenError::Missing(folder.to_owned())),
+            _ => Err(OpenError::Incomplete(folder.to_owned())),
+        }
+    }
+
     /// With what a stop, or an older copy of the record, left to be erased.
     fn settled(self) -> Result<Self, OpenError> {
         let granted = |store: &Reading<'_>| grants::live(store, None);
         self.callers.refresh(|| self.store.read(granted))?;
+        if let Some(due) = self.store.read(|store| kept::next_pending(store))? {
+            self.awaiting.until(due);
+        }
         let _ = rebuild::tidy(&self); // what cannot be deleted now is in nobody's way
         match erase::replay(&self) {
             // Nobody finds them meanwhile, and the next erasure or start carries them out.

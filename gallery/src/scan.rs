@@ -3,7 +3,7 @@
 use crate::{
     authority::{Lookup, Permit},
     decision::{Certificate, Searched},
-    event::Beyond,
+    disclosure::Reaching,
     gallery::Gallery,
     generation::{Approximate, Piece, Snapshot},
     id::{EncounterKey, LookupId, SubjectId, WatchlistId},
@@ -37,11 +37,8 @@ pub struct Prepared {
 #[derive(Debug)]
 pub struct Concluding {
     pub(crate) prepared: Box<Prepared>,
-    pub(crate) list: CandidateList<SubjectId>,
-    /// For each candidate that is shown, the watchlists whose threshold it reaches and its encounter.
-    pub(crate) places: Vec<(EncounterKey, Vec<WatchlistId>)>,
-    /// Who reaches the threshold and is not shown.
-    pub(crate) beyond: Vec<Beyond>,
+    /// Who reaches the threshold, best first; ties by ascending subject id.
+    pub(crate) reaching: Vec<Reaching>,
     pub(crate) certificate: Certificate,
     /// Was everything read that should have been?
     pub(crate) whole: bool,
@@ -194,27 +191,22 @@ fn evaluate(
     let pieces = snapshot.pieces(prepared.probe.model());
     let reached = |hit: &Hit| {
         let (piece, row, subject, key) = locate(pieces, hit.slot)?;
-        let lists = prepared.permit.watchlists().iter().zip(&prepared.thresholds);
-        let reaches = lists.filter(|(list, threshold)| {
+        let lists = prepared.permit.watchlists().iter().zip(&prepared.thresholds).enumerate();
+        let reaches = lists.filter(|(_, (list, threshold))| {
             threshold.admits(hit.score) && piece.on_list(list.id).is_some_and(|filter| filter.contains(row))
         });
-        let lists: Vec<WatchlistId> = reaches.map(|(list, _)| list.id).collect();
+        let lists: Vec<usize> = reaches.map(|(at, _)| at).collect();
         (!lists.is_empty()).then_some((subject, key, lists))
     };
     let hits = scanned.found.hits.iter().filter_map(|hit| Some((reached(hit)?.0, *hit)));
-    let list = CandidateList::fuse(hits, prepared.limit as usize);
-    let place = |candidate: &Candidate<SubjectId>| {
-        let (_, key, lists) = reached(&candidate.best)?;
-        Some((key, lists))
-    };
-    let places = list.shown().iter().filter_map(place).collect();
-    let beyond = list.beyond().iter().filter_map(|candidate| {
-        let (_, lists) = place(candidate)?;
-        Some(Beyond { subject: candidate.subject, score: candidate.best.score.value(), watchlists: lists })
+    let list = CandidateList::fuse(hits);
+    let reaching = list.candidates().iter().filter_map(|Candidate { subject, best }| {
+        let (_, encounter, lists) = reached(best)?;
+        Some(Reaching { subject: *subject, score: best.score, encounter, lists })
     });
-    let beyond = beyond.collect();
+    let reaching = reaching.collect();
     let certificate = certificate(snapshot, pieces, &prepared, scanned, searched_at);
-    Concluding { prepared, list, places, beyond, certificate, whole: scanned.whole }
+    Concluding { prepared, reaching, certificate, whole: scanned.whole }
 }
 
 pub(crate) fn locate(

@@ -1,6 +1,7 @@
 //! Persons on record.
 
 use crate::{
+    handling::Remarks,
     id::{EncounterId, SubjectId, WatchlistId},
     law::{Category, Nation, OwnReference},
     timestamp::Timestamp,
@@ -34,8 +35,8 @@ pub struct Subject {
 pub struct Entry {
     /// Which.
     pub watchlist: WatchlistId,
-    /// Why.
-    pub category: Category,
+    /// Why, and what the owner says of it.
+    pub listing: Listing,
     /// Since when.
     pub listed_at: Timestamp,
     /// Until when it may be searched.
@@ -44,6 +45,23 @@ pub struct Entry {
     pub review_by: Timestamp,
     /// Is it searched?
     pub state: EntryState,
+}
+
+/// Why a subject stands on a watchlist, and what its owner says of it that differs from the watchlist.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listing {
+    /// Why.
+    pub category: Category,
+    /// What the owner says.
+    #[serde(flatten)]
+    pub remarks: Remarks,
+}
+
+impl Listing {
+    /// On the watchlist's own terms.
+    pub fn plain(category: Category) -> Self {
+        Self { category, remarks: Remarks::default() }
+    }
 }
 
 /// Is an entry searched?
@@ -106,8 +124,8 @@ pub struct NewEncounter {
 pub struct NewSubject {
     /// The owner's own name for it.
     pub reference: OwnReference,
-    /// On which watchlists, and why.
-    pub entries: Vec<(WatchlistId, Category)>,
+    /// On which watchlists, why, and what its owner says of it.
+    pub entries: Vec<(WatchlistId, Listing)>,
     /// Its capture events.
     pub encounters: Vec<NewEncounter>,
 }

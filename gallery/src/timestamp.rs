@@ -29,6 +29,12 @@ impl Timestamp {
         self.0
     }
 
+    /// So many hours later, at most the end of the year 9999.
+    #[must_use]
+    pub fn plus_hours(self, hours: i64) -> Self {
+        Self((self.0 + hours * 3_600_000).min(Self::from(LATEST).0))
+    }
+
     /// So many days later, at most the end of the year 9999.
     #[must_use]
     pub fn plus_days(self, days: u32) -> Self {

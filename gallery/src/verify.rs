@@ -3,17 +3,21 @@
 //! The subject's references are read from the record itself, so the answer is as of its last event.
 
 use crate::{
-    authority::{self, Caller, Ground, Verify},
-    decision::{Certificate, Decision, Reason, Searched, VerificationAnswer},
+    authority::{self, Caller, Ground, Refusal, Verb, Verify},
+    decision::{Certificate, Decision, Likeness, Reason, Searched, Told, VerificationAnswer},
+    disclosure::{self, Searcher},
     event::{ProbeDigest, What, salted_digest},
     expire,
     gallery::{Asked, Gallery, Turn},
+    handling::Visibility,
     id::{EncounterId, SubjectId, VerificationId, WatchlistId},
     idempotency::Idempotency,
-    law::Category,
     lookup::{self, LookupError},
-    record::{StoreError, read},
+    notice::Search,
+    record::{StoreError, kept::Kept, read},
     subject::{EntryState, RawFeatures},
+    timestamp::Timestamp,
+    watchlist::Watchlist,
 };
 use audit::receipt::Receipt;
 use matcher::{
@@ -21,6 +25,7 @@ use matcher::{
     score::{Score, Threshold},
     template::{ModelId, ModelProfile, Probe, Template},
 };
+use std::sync::Arc;
 
 /// What a caller asks.
 #[derive(Clone, Debug)]
@@ -71,56 +76,79 @@ pub fn verify(
     let now = gallery.ambient.clock.now();
     let permit =
         authority::permit_search::<Verify>(caller, &snapshot.catalogue, &[watchlist], ground.clone(), now);
+    // One person is not looked for in such haste.
+    let permit = permit.and_then(|permit| match permit.authorise_by() {
+        Some(_) => Err(Refusal::Authorisation { index: 0 }),
+        None => Ok(permit),
+    });
     let permit = gallery.logged(caller, asked, permit).map_err(LookupError::from)?;
     let claim = match gallery.turn(caller, idempotency).map_err(LookupError::from)? {
         Turn::Again(answer, receipt) => return Ok((answer, receipt)),
         Turn::First(claim) => claim,
     };
-    let policy = &permit.watchlists()[0].policy;
+    let list = Arc::clone(&permit.watchlists()[0]);
+    let policy = &list.policy;
     let threshold = lookup::threshold(0, policy, &probe.model, threshold)?;
     let unknown_model = || LookupError::Model { index: 0, expected: policy.model.clone() };
     let profile = snapshot.models.get(&probe.model).ok_or_else(unknown_model)?;
     let template = profile.template(&probe.features).map_err(LookupError::from)?;
-    let Some(comparison) = compare(gallery, profile, &template, subject, watchlist)? else {
-        gallery.missed::<Verify>(caller, asked).map_err(LookupError::from)?;
+    let verification = VerificationId::mint(&gallery.ambient);
+    let searcher = Searcher { permit: &permit, search: Search::Verification(verification), at: now };
+    let comparison = compare(gallery, profile, &template, subject, &searcher)?;
+    // By way of the record, whatever is found: how long it takes does not tell.
+    let foreign = (list.owner != permit.actor().nation).then(Kept::default);
+    let Some(comparison) = comparison else {
+        let why = Refusal::Subject.to_string();
+        let (watchlists, ground) = (vec![watchlist], Some(ground));
+        let attempted = Verify::NAME;
+        let what = What::Refused { attempted, watchlists, subject: Some(subject), ground, why };
+        gallery.answer(permit.actor().clone(), None, foreign, (), |_, ()| what).map_err(LookupError::from)?;
         return Err(VerifyError::Subject);
     };
-    let answer = answer(gallery, subject, watchlist, threshold, probe.model.clone(), comparison);
+    let (visibility, score) = (comparison.visibility, comparison.best.0);
+    let hidden = visibility < Visibility::Full;
+    let notices = (hidden && threshold.admits(score)).then(|| searcher.notice(subject, &list, visibility));
+    let kept = foreign.map(|kept| Kept { notices: notices.into_iter().collect(), ..kept });
+    let likeness = searcher.likeness(score, policy.threshold.value());
+    let answer =
+        answer(&list, (verification, subject), threshold, probe.model.clone(), likeness, comparison, now);
     let actor = permit.actor().clone();
     let event = move |salt: &[u8; 32], answer: &VerificationAnswer| {
         let salted_sha256 = salted_digest(salt, &probe.features).to_string();
-        What::Verify {
-            ground,
-            probe: ProbeDigest { model: probe.model, salted_sha256 },
-            answer: answer.clone(),
-        }
+        let probe = ProbeDigest { model: probe.model, salted_sha256 };
+        What::Verify { ground, probe, answer: answer.clone(), score: score.value(), visibility }
     };
-    let claim = claim.filter(|_| answer.decision != Decision::Inconclusive);
-    Ok(gallery.answer(actor, claim.as_ref(), answer, event).map_err(LookupError::from)?)
+    let claim = claim.filter(|_| answer.decision != Decision::Inconclusive && !hidden);
+    let told = gallery.answer(actor, claim.as_ref(), kept, answer, event).map_err(LookupError::from)?;
+    // Who may not be seen looks like one who is not there.
+    if hidden { Err(VerifyError::Subject) } else { Ok(told) }
 }
 
 fn answer(
-    gallery: &Gallery,
-    subject: SubjectId,
-    watchlist: WatchlistId,
+    list: &Watchlist,
+    (verification, subject): (VerificationId, SubjectId),
     threshold: Threshold,
     model: ModelId,
-    Comparison { best: (score, encounter), category, compared, expected, as_of }: Comparison,
+    likeness: Likeness,
+    comparison: Comparison,
+    searched_at: Timestamp,
 ) -> VerificationAnswer {
-    let searched = Searched { watchlist, threshold: threshold.value(), compared, expected };
+    let Comparison { best: (score, encounter), told, compared, expected, as_of, .. } = comparison;
+    let searched = Searched { watchlist: list.id, threshold: threshold.value(), compared, expected };
     let (decision, reason) = match threshold.admits(score) {
         true => (Decision::Hit, None),
         false if compared == expected => (Decision::NoHit, None),
         false => (Decision::Inconclusive, Some(Reason::Incomplete)),
     };
+    let shown = matches!(likeness, Likeness::Score(_)) || decision == Decision::Hit;
     VerificationAnswer {
-        verification: VerificationId::mint(&gallery.ambient),
+        verification,
         decision,
         reason,
         subject,
         encounter,
-        score: score.value(),
-        category,
+        likeness: shown.then_some(likeness),
+        told,
         certificate: Certificate {
             model,
             compared,
@@ -129,7 +157,7 @@ fn answer(
             miss_rate: None,
             generation: None,
             as_of,
-            searched_at: gallery.ambient.clock.now(),
+            searched_at,
             watchlists: vec![searched],
         },
     }
@@ -137,7 +165,8 @@ fn answer(
 
 struct Comparison {
     best: (Score, EncounterId),
-    category: Category,
+    told: Told,
+    visibility: Visibility,
     compared: u64,
     expected: u64,
     as_of: crate::id::RecordSequence,
@@ -149,12 +178,16 @@ fn compare(
     profile: &ModelProfile,
     probe: &Template,
     subject: SubjectId,
-    watchlist: WatchlistId,
+    searcher: &Searcher<'_, Verify>,
 ) -> Result<Option<Comparison>, StoreError> {
+    let list = &searcher.permit.watchlists()[0];
+    let watchlist = list.id;
     let compared = gallery.store.read(|store| {
-        let Some((category, EntryState::Active)) = read::entry(store, subject, watchlist)? else {
+        let Some((_, EntryState::Active)) = read::entry(store, subject, watchlist)? else {
             return Ok(None);
         };
+        let visibility = searcher.visibility(store, subject, list)?;
+        let told = disclosure::told(store, subject, list)?;
         let as_of = read::sequence(store)?;
         let mut rows = Rows::new(profile.id().clone(), profile.dimension());
         let mut encounters = Vec::new();
@@ -172,7 +205,7 @@ fn compare(
         let scores = scores.into_iter().map(|s| Score::new(s).expect("the score of two templates is finite"));
         let best = scores.zip(encounters).max_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
         let (compared, expected) = (rows.len() as u64, read::count_of(store, subject, watchlist)?);
-        Ok(best.map(|best| Comparison { best, category, compared, expected, as_of }))
+        Ok(best.map(|best| Comparison { best, told, visibility, compared, expected, as_of }))
     });
     match compared {
         Err(StoreError::Erased(_)) => Ok(None), // a moment ago

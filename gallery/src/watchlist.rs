@@ -1,8 +1,9 @@
 //! Lawful selections of the gallery.
 
 use crate::{
+    handling::{Defaults, Remarks, Terms},
     id::WatchlistId,
-    law::{Category, HandlingCode, LegalBasis, Nation, Purpose, WatchlistName},
+    law::{Category, LegalBasis, Nation, PriorAuthorisation, Purpose, WatchlistName},
     timestamp::Timestamp,
 };
 use matcher::{score::Threshold, template::ModelId};
@@ -17,8 +18,10 @@ pub struct Policy {
     pub purposes: BTreeSet<Purpose>,
     /// Under which instruments it may be searched.
     pub legal_bases: BTreeSet<LegalBasis>,
-    /// How its records may be used.
-    pub handling: HandlingCode,
+    /// What holds for its records, where their own entries say nothing else.
+    pub defaults: Defaults,
+    /// Must somebody have authorised a search of it?
+    pub prior_authorisation: PriorAuthorisation,
     /// Which categories of persons may stand on it.
     pub categories: BTreeSet<Category>,
     /// Whose templates it holds.
@@ -43,6 +46,9 @@ pub enum PolicyError {
     /// No category.
     #[error("a watchlist allows at least one category")]
     Categories,
+    /// An instruction for a category that nobody can have.
+    #[error("an instruction is for one of the watchlist's categories")]
+    Instructions,
     /// Retention of nothing, or of more than a century.
     #[error("retention is from 1 to 36500 days")]
     Retention,
@@ -58,6 +64,7 @@ impl PolicyError {
             Self::Purposes => "purposes",
             Self::LegalBases => "legal_bases",
             Self::Categories => "categories",
+            Self::Instructions => "instructions",
             Self::Retention => "retention_days",
             Self::Review => "review_days",
         }
@@ -72,10 +79,19 @@ impl Policy {
             (self.purposes.is_empty(), PolicyError::Purposes),
             (self.legal_bases.is_empty(), PolicyError::LegalBases),
             (self.categories.is_empty(), PolicyError::Categories),
+            (
+                !self.defaults.instructions.keys().all(|it| self.categories.contains(it)),
+                PolicyError::Instructions,
+            ),
             (!(1..=36_500).contains(&self.retention_days), PolicyError::Retention),
             (!(1..=self.retention_days).contains(&self.review_days), PolicyError::Review),
         ];
         wrong.into_iter().find(|(wrong, _)| *wrong).map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// What holds for a record of this category with these remarks.
+    pub fn terms(&self, category: Category, remarks: &Remarks) -> Terms {
+        self.defaults.terms(category, remarks)
     }
 }
 

@@ -135,8 +135,8 @@ impl Run<'_> {
             self.lists.insert(row.watchlist.clone(), list);
             list
         };
-        let Row { subject, encounter, category, .. } = row;
-        Ok(BulkRow { subject, encounter, watchlist: list, category, features })
+        let (subject, encounter) = (row.subject.clone(), row.encounter.clone());
+        Ok(BulkRow { subject, encounter, watchlist: list, listing: row.listing(), features })
     }
 
     fn put(&mut self, batch: Vec<(u64, BulkRow)>, tally: &mut Tally) -> Result<(), Failure> {

@@ -1,8 +1,8 @@
-//! Rows in Parquet: four texts, and the features as a list of floats.
+//! Rows in Parquet: four texts, three that may be absent, and the features as a list of floats.
 
 use crate::{
     error::Failure,
-    rows::{Row, Rows},
+    rows::{self, Row, Rows},
 };
 use ::parquet::{
     basic::Compression,
@@ -21,6 +21,7 @@ use std::{fs::File, io, path::Path, sync::Arc};
 const SCHEMA: &str = "message references {
     required binary subject (string); required binary encounter (string);
     required binary watchlist (string); required binary category (string);
+    optional binary handling (string); optional binary grading (string); optional binary instruction (string);
     required group features (list) { repeated group list { required float element; } }
 }";
 const COLUMNS: [&str; 5] = ["category", "encounter", "features", "subject", "watchlist"];
@@ -34,9 +35,7 @@ pub(crate) fn read(path: &Path) -> Result<Rows<(Row, Vec<f32>)>, Failure> {
     let file = File::open(path).map_err(|error| Failure::file(path, error))?;
     let reader = SerializedFileReader::new(file).map_err(failed)?;
     let schema = reader.metadata().file_metadata().schema();
-    let mut names: Vec<&str> = schema.get_fields().iter().map(|field| field.name()).collect();
-    names.sort_unstable();
-    if names != COLUMNS {
+    if !rows::are_columns(schema.get_fields().iter().map(|field| field.name()), &COLUMNS) {
         let wanted = COLUMNS.join(", ");
         return Err(Failure::Argument(format!("{}: its columns must be {wanted}", path.display())));
     }
@@ -55,6 +54,11 @@ fn row(read: &Read) -> Result<(Row, Vec<f32>), String> {
         Some(Field::Str(text)) => Ok(text.as_str()),
         _ => Err(format!("{name} is no text")),
     };
+    let maybe = |name: &str| match field(name) {
+        None | Some(Field::Null) => Ok(None),
+        Some(Field::Str(text)) => Ok(Some(text.as_str())),
+        _ => Err(format!("{name} is no text")),
+    };
     fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(name: &str, text: &str) -> Result<T, String> {
         text.parse().map_err(|error| format!("{name}: {error}"))
     }
@@ -71,6 +75,9 @@ fn row(read: &Read) -> Result<(Row, Vec<f32>), String> {
         encounter: parse("encounter", text("encounter")?)?,
         watchlist: text("watchlist")?.to_owned(),
         category: parse("category", text("category")?)?,
+        handling: maybe("handling")?.map(|text| parse("handling", text)).transpose()?,
+        grading: maybe("grading")?.map(|text| parse("grading", text)).transpose()?,
+        instruction: maybe("instruction")?.map(|text| parse("instruction", text)).transpose()?,
     };
     Ok((row, features))
 }
@@ -79,6 +86,8 @@ fn row(read: &Read) -> Result<(Row, Vec<f32>), String> {
 pub(crate) struct Writer {
     file: SerializedFileWriter<File>,
     texts: [Vec<ByteArray>; 4],
+    /// What is there of those that may be absent, and 1 for each that is.
+    remarks: [(Vec<ByteArray>, Vec<i16>); 3],
     features: Vec<f32>,
     /// 0 where a row's features begin.
     repeats: Vec<i16>,
@@ -90,11 +99,21 @@ impl Writer {
         let schema = Arc::new(parse_message_type(SCHEMA)?);
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let file = SerializedFileWriter::new(file, schema, Arc::new(properties))?;
-        Ok(Self { file, texts: Default::default(), features: Vec::new(), repeats: Vec::new() })
+        let (texts, remarks) = Default::default();
+        Ok(Self { file, texts, remarks, features: Vec::new(), repeats: Vec::new() })
     }
 
-    /// Adds a row: subject, encounter, watchlist, category; features.
-    pub(crate) fn push(&mut self, texts: [&str; 4], features: &[f32]) -> io::Result<()> {
+    /// Adds a row: subject, encounter, watchlist, category; handling, grading, instruction; features.
+    pub(crate) fn push(
+        &mut self,
+        texts: [&str; 4],
+        remarks: &[Option<String>; 3],
+        features: &[f32],
+    ) -> io::Result<()> {
+        for ((values, present), remark) in self.remarks.iter_mut().zip(remarks) {
+            present.push(i16::from(remark.is_some()));
+            values.extend(remark.as_ref().map(|text| text.as_str().into()));
+        }
         self.texts.iter_mut().zip(texts).for_each(|(column, text)| column.push(text.into()));
         self.repeats.extend((0..features.len()).map(|at| i16::from(at > 0)));
         self.features.extend(features);
@@ -104,10 +123,16 @@ impl Writer {
     fn flush(&mut self) -> io::Result<()> {
         let mut group = self.file.next_row_group()?;
         for texts in &mut self.texts {
-            column::<ByteArrayType>(&mut group, texts, None)?;
+            column::<ByteArrayType>(&mut group, texts, None, None)?;
             texts.clear();
         }
-        column::<FloatType>(&mut group, &self.features, Some(&self.repeats))?;
+        for (values, present) in &mut self.remarks {
+            column::<ByteArrayType>(&mut group, values, Some(present), None)?;
+            values.clear();
+            present.clear();
+        }
+        let present = vec![1; self.repeats.len()];
+        column::<FloatType>(&mut group, &self.features, Some(&present), Some(&self.repeats))?;
         self.features.clear();
         self.repeats.clear();
         group.close()?;
@@ -127,10 +152,10 @@ impl Writer {
 fn column<T: DataType>(
     group: &mut SerializedRowGroupWriter<'_, File>,
     values: &[T::T],
+    present: Option<&[i16]>,
     repeats: Option<&[i16]>,
 ) -> Result<(), ParquetError> {
     let mut column = group.next_column()?.ok_or_else(|| ParquetError::EOF("no more columns".to_owned()))?;
-    let present = repeats.map(|repeats| vec![1; repeats.len()]);
-    column.typed::<T>().write_batch(values, present.as_deref(), repeats)?;
+    column.typed::<T>().write_batch(values, present, repeats)?;
     column.close()
 }

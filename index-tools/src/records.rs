@@ -6,7 +6,10 @@ use crate::{
     rows::{self, Row, Rows},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use gallery::law::{Category, OwnReference};
+use gallery::{
+    handling::{Grading, Handling, Instruction},
+    law::{Category, OwnReference},
+};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -18,6 +21,12 @@ struct Record {
     encounter: OwnReference,
     watchlist: String,
     category: Category,
+    #[serde(default)]
+    handling: Option<Handling>,
+    #[serde(default)]
+    grading: Option<Grading>,
+    #[serde(default)]
+    instruction: Option<Instruction>,
     features: Features,
 }
 
@@ -40,12 +49,12 @@ pub(crate) fn read(path: &Path) -> Result<Rows<(Row, Vec<f32>)>, Failure> {
 }
 
 fn row(record: Record) -> Result<(Row, Vec<f32>), String> {
-    let Record { subject, encounter, watchlist, category, features } = record;
+    let Record { subject, encounter, watchlist, category, handling, grading, instruction, features } = record;
     let features = match features {
         Features::Numbers(numbers) => numbers,
         Features::Text(text) => decode(&text)?,
     };
-    Ok((Row { subject, encounter, watchlist, category }, features))
+    Ok((Row { subject, encounter, watchlist, category, handling, grading, instruction }, features))
 }
 
 /// Features of a text: base64 of f32, little-endian.

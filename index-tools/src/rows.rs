@@ -1,7 +1,11 @@
 //! The list that says who is in each row of a matrix: CSV with a header, or JSON Lines.
 
 use crate::error::Failure;
-use gallery::law::{Category, OwnReference};
+use gallery::{
+    handling::{Grading, Handling, Instruction, Remarks},
+    law::{Category, OwnReference},
+    subject::Listing,
+};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     fs::File,
@@ -21,6 +25,33 @@ pub(crate) struct Row {
     pub(crate) watchlist: String,
     /// Why the subject is to stand there.
     pub(crate) category: Category,
+    /// How it may be used, if otherwise than the watchlist's records.
+    #[serde(default)]
+    pub(crate) handling: Option<Handling>,
+    /// How good it is, if otherwise.
+    #[serde(default)]
+    pub(crate) grading: Option<Grading>,
+    /// What is to be done, if otherwise.
+    #[serde(default)]
+    pub(crate) instruction: Option<Instruction>,
+}
+
+impl Row {
+    /// Why, and what the owner says of it.
+    pub(crate) fn listing(self) -> Listing {
+        let Self { category, handling, grading, instruction, .. } = self;
+        Listing { category, remarks: Remarks { handling, grading, instruction } }
+    }
+}
+
+/// Columns that a file may have or not.
+pub(crate) const REMARKS: [&str; 3] = ["handling", "grading", "instruction"];
+
+/// Are these the names of a file's columns, in any order, with some of those that may be there?
+pub(crate) fn are_columns<'a>(names: impl Iterator<Item = &'a str>, wanted: &[&str]) -> bool {
+    let mut names: Vec<&str> = names.filter(|name| !REMARKS.contains(name)).collect();
+    names.sort_unstable();
+    names == wanted
 }
 
 /// Rows with their lines in the file; or what is wrong with a line.
@@ -34,7 +65,8 @@ pub(crate) fn read(path: &Path) -> Result<Rows<Row>, Failure> {
     lines(path, &["category", "encounter", "subject", "watchlist"])
 }
 
-/// The lines of a file, one by one. `.jsonl` and `.ndjson` are JSON Lines; all else is CSV with these columns, in any order.
+/// The lines of a file, one by one. `.jsonl` and `.ndjson` are JSON Lines; all else is CSV with these columns, in any order, and those of
+/// [`REMARKS`] that it has.
 pub(crate) fn lines<T: DeserializeOwned + 'static>(
     path: &Path,
     columns: &[&str],
@@ -77,9 +109,7 @@ fn csv_lines<T: DeserializeOwned + 'static>(
     let mut reader = csv::ReaderBuilder::new().from_reader(file);
     let headers =
         reader.headers().map_err(|error| Failure::Argument(format!("{}: {error}", path.display())))?;
-    let mut names: Vec<&str> = headers.iter().collect();
-    names.sort_unstable();
-    if names != columns {
+    if !are_columns(headers.iter(), columns) {
         let wanted = columns.join(",");
         return Err(Failure::Argument(format!("{}: the first line must name {wanted}", path.display())));
     }
@@ -114,6 +144,8 @@ mod tests {
         let csv = "subject,encounter,watchlist,category\na,1,w,wanted\nb,1,w,hero\nc,1,w\nd,1,w,missing\n";
         assert_eq!(lines("x.csv", csv), [(2, true), (3, false), (4, false), (5, true)]);
         let good = r#"{"subject":"a","encounter":"1","watchlist":"w","category":"wanted"}"#;
+        let remarks = "grading,subject,handling,encounter,watchlist,category\nB2,a,H2,1,w,wanted\n,b,,1,w,wanted\nD1,c,,1,w,wanted\n";
+        assert_eq!(lines("y.csv", remarks), [(2, true), (3, true), (4, false)]);
         let json = format!("{good}\n{{\n{good}\n{}\n", good.replace('}', r#","more":1}"#));
         assert_eq!(lines("x.jsonl", &json), [(1, true), (2, false), (3, true), (4, false)]);
     }

@@ -11,6 +11,7 @@ use gallery::{
     authority::Caller,
     enrol_batch::{self, BulkRow, RowOutcome},
     id::WatchlistId,
+    subject::Listing,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -95,9 +96,10 @@ impl Target {
 }
 
 fn body(row: &BulkRow) -> Value {
-    let BulkRow { subject, encounter, watchlist, category, features } = row;
+    let BulkRow { subject, encounter, watchlist, listing: Listing { category, remarks }, features } = row;
     json!({
         "subject": subject, "encounter": encounter, "watchlist": watchlist, "category": category,
+        "handling": remarks.handling, "grading": remarks.grading, "instruction": remarks.instruction,
         "features": records::encode(features),
     })
 }

@@ -58,7 +58,7 @@ impl Opened {
         for &number in faces {
             match lookup::prepare(&self.gallery, &self.guard, request(list, number), None) {
                 Err(error) => drop(answers.insert(number, Err(error))),
-                Ok(Preparation::Answered(answer, _)) => drop(answers.insert(number, Ok(answer))),
+                Ok(Preparation::Answered(answer, _)) => drop(answers.insert(number, Ok(*answer))),
                 Ok(Preparation::Search(one)) => {
                     asked.push(number);
                     prepared.push(one);
@@ -91,6 +91,7 @@ fn request(list: &str, number: u64) -> LookupRequest {
         purpose: Purpose::BorderControl,
         legal_basis: LegalBasis::SisBorder,
         case_reference: "case 1".parse().unwrap(),
+        authorisation: None,
     };
     let probe = RawFeatures { model: ModelId::new("test").unwrap(), features: face(number) };
     LookupRequest { watchlists: vec![list.parse().unwrap()], ground, probe, limit: 10, threshold: None }

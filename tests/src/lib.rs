@@ -160,10 +160,10 @@ impl Site {
         let purpose = ["--purpose", "border_control"];
         let clerk = grant(path, "UTO", &["--name", "clerk", "--role", "enroller", "--own"]);
         let keeper = grant(path, "UTO", &["--name", "keeper", "--role", "index_admin", "--own"]);
-        let guard = ["--name", "guard", "--role", "checkpoint", "--watchlist", &list];
+        let guard = ["--name", "guard", "--role", "checkpoint", "--raw-probes", "--watchlist", &list];
         let guard = grant(path, "UTO", &[guard.as_slice(), &purpose].concat());
         let foreigner = grant(path, "XAA", &["--name", "foreigner", "--role", "enroller", "--own"]);
-        let foreign_guard = ["--name", "foreign guard", "--role", "checkpoint", "--own"];
+        let foreign_guard = ["--name", "foreign guard", "--role", "checkpoint", "--raw-probes", "--own"];
         let foreign_guard = grant(path, "XAA", &[foreign_guard.as_slice(), &purpose].concat());
         Self { folder, list, clerk, keeper, guard, foreigner, foreign_guard }
     }
@@ -403,6 +403,22 @@ impl Actor<'_> {
         };
         let status = response.status().as_u16();
         Ok(Answer { status, body: response.body_mut().read_json()? })
+    }
+
+    /// Sends JSON, or nothing, and reads what comes back as text, whatever it is.
+    pub fn send_text(&self, method: &str, path: &str, body: Option<&str>) -> (u16, String) {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        if !self.token.is_empty() {
+            request = request.header("authorization", format!("Bearer {}", self.token));
+        }
+        let mut response = match body {
+            Some(body) => {
+                let request = request.header("content-type", "application/json").body(body.to_owned());
+                self.agent.run(request.unwrap()).unwrap()
+            }
+            None => self.agent.run(request.body(()).unwrap()).unwrap(),
+        };
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
     /// Sends JSON.

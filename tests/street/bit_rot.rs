@@ -155,9 +155,5 @@ fn found(scene: &Scene, damage: &Damage) -> &'static str {
 
 /// What an answer says of people.
 fn brief(answer: &LookupAnswer) -> String {
-    let one = |candidate: &gallery::decision::Candidate| {
-        let categories: Vec<_> = candidate.watchlists.iter().map(|listed| listed.category).collect();
-        format!("{} {} {} {categories:?}", candidate.subject, candidate.encounter, candidate.score.to_bits())
-    };
-    format!("{:?} {:?}", answer.decision, answer.candidates.iter().map(one).collect::<Vec<_>>())
+    format!("{:?} {:?}", answer.decision, answer.candidates)
 }

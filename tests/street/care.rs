@@ -7,9 +7,11 @@ use tests::*;
 
 /// A list of so many rows, each another subject.
 pub(super) fn people(path: &Path, count: usize) {
-    let row = |n| format!("s{n},e{n},first,wanted\n");
+    let remarks = |n| if n % 7 == 3 { "H2,B2,\"keep a distance, wait\"" } else { ",," };
+    let row = |n| format!("s{n},e{n},first,wanted,{}\n", remarks(n));
     let rows: String = (0..count).map(row).collect();
-    fs::write(path, format!("subject,encounter,watchlist,category\n{rows}")).unwrap();
+    fs::write(path, format!("subject,encounter,watchlist,category,handling,grading,instruction\n{rows}"))
+        .unwrap();
 }
 
 fn lines(path: &Path) -> Vec<Value> {

@@ -16,7 +16,7 @@ fn officers_of_a_running_node_grant_share_and_take_back() {
     let content = |name: &str| {
         json!({
             "to": "caller", "name": name, "role": "checkpoint", "agency": "agy_01a20280-0000-7000-8000-000000000000",
-            "station": "gate 7", "watchlists": { "listed": [site.list] }, "purposes": ["border_control"],
+            "station": "gate 7", "allowances": ["raw_probes"], "watchlists": { "listed": [site.list] }, "purposes": ["border_control"],
         })
     };
     let propose = |actor: &Actor<'_>, content: Value| {
@@ -43,7 +43,8 @@ fn officers_of_a_running_node_grant_share_and_take_back() {
     let share = share["grant"].as_str().unwrap();
     other.try_send("POST", &format!("/v1/grants/{share}/approval"), None, &[]).unwrap().expect(200);
     let (first, second) = (files[1][0].to_str().unwrap(), files[1][1].to_str().unwrap());
-    let add = ["grant", "add", "--name", "gate", "--role", "checkpoint", "--watchlist", &site.list];
+    let add =
+        ["grant", "add", "--name", "gate", "--role", "checkpoint", "--raw-probes", "--watchlist", &site.list];
     let by =
         ["--purpose", "border_control", "--token-file", first, "--approver", second, "--server", &server.url];
     let told = index(path, &[add.as_slice(), &by].concat());
@@ -109,7 +110,7 @@ fn a_person_is_known_by_an_issuers_token_and_may_do_what_is_granted() {
     let (first, second) = (first.to_str().unwrap(), second.to_str().unwrap());
     let add =
         ["grant", "add", "--token-file", first, "--approver", second, "--name", "anna", "--operator", "anna"];
-    let what = ["--role", "checkpoint", "--own", "--purpose", "border_control"];
+    let what = ["--role", "checkpoint", "--raw-probes", "--own", "--purpose", "border_control"];
     let known = ["--issuer", "https://id.example", "--subject", "anna@uto"];
     let made = index(path, &[add.as_slice(), &what, &known].concat());
     let environment = [

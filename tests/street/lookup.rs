@@ -14,8 +14,15 @@ fn a_guard_gets_a_hit_with_certificate_and_receipt() {
     assert_eq!(hit["decision"], "hit");
     assert_eq!(candidates(&hit), [subject.as_str()]);
     let candidate = &hit["candidates"][0];
-    assert_eq!(candidate["watchlists"], json!([{ "id": site.list, "category": "wanted" }]));
-    assert!(candidate["score"].as_f64().unwrap() > 0.999_999);
+    let listed =
+        json!({ "id": site.list, "owner": "UTO", "category": "wanted", "handling": "H1", "grading": "X4" });
+    assert_eq!(candidate["watchlists"], json!([listed]));
+    assert_eq!((&candidate["visibility"], &candidate["reference"]), (&json!("full"), &json!("p1")));
+    assert_eq!(
+        (&candidate["band"], candidate.get("score")),
+        (&json!("high"), None),
+        "a checkpoint sees no score"
+    );
     let certificate = &hit["certificate"];
     assert_eq!((&certificate["compared"], &certificate["expected"]), (&json!(2), &json!(2)));
     assert_eq!((&certificate["exhaustive"], &certificate["as_of"]), (&json!(true), &json!(FOUNDED + 2)));

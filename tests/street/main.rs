@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set its scene has failed")]
 
 mod anchor;
+mod authority;
 mod backup;
 mod bad_input;
 mod bit_rot;
@@ -21,4 +22,5 @@ mod remote;
 mod tidy;
 mod tls;
 mod tools;
+mod two_nations;
 mod watchlists;

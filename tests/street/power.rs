@@ -137,7 +137,8 @@ fn try_image(
     for (number, answer) in opened.look_up(&site.list, known.keys()) {
         let answer = answer.unwrap();
         assert_eq!(answer.certificate.compared, answer.certificate.expected);
-        let mut subjects = answer.candidates.iter().map(|candidate| candidate.subject.to_string());
+        let mut subjects =
+            answer.candidates.iter().map(|candidate| candidate.seen.as_ref().unwrap().subject.to_string());
         found.extend(subjects.any(|id| known[&number].id == Some(id)).then_some(number));
     }
     let (mut there, mut gone) = (0, 0);

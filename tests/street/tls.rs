@@ -86,8 +86,16 @@ fn a_caller_is_known_by_its_certificate_and_a_token_alone_is_not_enough_where_on
         "--station",
         "gate 3",
     ];
-    let what =
-        ["--role", "checkpoint", "--own", "--purpose", "border_control", "--certificate", &certificate];
+    let what = [
+        "--role",
+        "checkpoint",
+        "--raw-probes",
+        "--own",
+        "--purpose",
+        "border_control",
+        "--certificate",
+        &certificate,
+    ];
     let made = index(path, &[add.as_slice(), &what].concat());
     assert!(made.starts_with("grt_") && !made.contains("limen_"), "no token is made: {made}");
     let server = Server::start(path, &[("LIMEN_SERVE_CLIENT_CA", &file("ca.pem"))]);

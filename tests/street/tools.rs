@@ -15,9 +15,13 @@ pub(super) fn npy(path: &Path, rows: &[Vec<f32>]) {
     fs::write(path, bytes).unwrap();
 }
 
+/// Of each seven rows one differs from its watchlist.
 fn csv(path: &Path, count: usize) {
-    let mut text = "subject,encounter,watchlist,category\n".to_owned();
-    (0..count).for_each(|i| writeln!(text, "p{i},e1,first,wanted").unwrap());
+    let mut text = "subject,encounter,watchlist,category,handling,grading,instruction\n".to_owned();
+    for i in 0..count {
+        let remarks = if i % 7 == 3 { "H3: ask us,B2,keep a distance" } else { ",," };
+        writeln!(text, "p{i},e1,first,wanted,{remarks}").unwrap();
+    }
     fs::write(path, text).unwrap();
 }
 

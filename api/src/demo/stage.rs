@@ -7,13 +7,15 @@ use gallery::{
     Gallery, Setup,
     administer::{self, Proposal},
     ambient::Ambient,
-    authority::{Caller, Reach},
+    authority::{Caller, Reach, VerbName},
     enrol_batch::{self, BulkRow, RowOutcome},
     grant::{Content, Credential, Holder},
+    handling::{Defaults, Grading, Handling},
     id::{AgencyId, WatchlistId},
     keys::root::RootKey,
-    law::{Category, HandlingCode, LegalBasis, Purpose, Role},
+    law::{Allowance, Category, LegalBasis, PriorAuthorisation, Purpose, Role},
     publish,
+    subject::Listing,
     watchlist::Policy,
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -22,7 +24,6 @@ use matcher::{
     template::{ModelId, ModelProfile},
 };
 use std::{
-    collections::BTreeSet,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -87,7 +88,13 @@ fn furnish(gallery: &Gallery, cast: &Cast) -> anyhow::Result<Vec<WatchlistId>> {
         name: "wanted and missing".parse()?,
         purposes: [Purpose::BorderControl].into(),
         legal_bases: [LegalBasis::SisBorder, LegalBasis::NationalLaw].into(),
-        handling: HandlingCode::H1,
+        defaults: Defaults {
+            handling: Handling::H1,
+            grading: Grading::UNKNOWN,
+            instructions: [(Category::Missing, "Not a suspect: take into care and ask the owner.".parse()?)]
+                .into(),
+        },
+        prior_authorisation: PriorAuthorisation::NotNeeded,
         categories: [Category::Wanted, Category::Missing].into(),
         model,
         threshold: Threshold::new(cast.threshold)?,
@@ -123,13 +130,15 @@ fn hand_out(gallery: &Gallery, ambient: &Ambient, lists: &[WatchlistId]) -> anyh
         let (token, credential) = Credential::draw(ambient);
         let holder = Holder {
             name: name.parse()?,
-            role: Role::Checkpoint,
-            verbs: BTreeSet::new(),
+            // A checkpoint that sees scores, so that they can be checked by other means.
+            role: Role::Integrator,
+            verbs: [VerbName::Lookup].into(),
             agency: AgencyId::mint(ambient),
             station: Some(name.parse()?),
             operator: None,
             watchlists: Reach::Listed(lists.iter().copied().collect()),
             purposes: [Purpose::BorderControl].into(),
+            allowances: [Allowance::RawProbes, Allowance::Scores].into(),
         };
         grant(both, Content::Caller(holder), Some(credential))?;
         handed.push(token);
@@ -161,7 +170,7 @@ fn fill(gallery: &Gallery, cast: &Cast, lists: &[WatchlistId]) -> anyhow::Result
                 subject: person.subject.parse()?,
                 encounter: person.encounter.parse()?,
                 watchlist: lists[at],
-                category: if turn % 10 == 0 { Category::Missing } else { Category::Wanted },
+                listing: Listing::plain(if turn % 10 == 0 { Category::Missing } else { Category::Wanted }),
                 features: person.features,
             });
         }

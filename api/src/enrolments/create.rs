@@ -10,8 +10,10 @@ use crate::{
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
     enrol_batch::{self, BulkRow, RowOutcome},
+    handling::{Grading, Handling, Instruction, Remarks},
     id::WatchlistId,
     law::{Category, OwnReference},
+    subject::Listing,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -40,6 +42,15 @@ struct RowBody {
     watchlist: WatchlistId,
     #[schema(schema_with = wire::category)]
     category: Category,
+    /// How the record may be used, if otherwise than the watchlist's: `H0`, `H1`, `H2`, or `H3: ` and the restriction.
+    #[schema(value_type = Option<String>)]
+    handling: Option<Handling>,
+    /// How good it is, if otherwise: `A`, `B`, `C` or `X` for the source, `1` to `4` for the information.
+    #[schema(value_type = Option<String>)]
+    grading: Option<Grading>,
+    /// What is to be done, if otherwise.
+    #[schema(value_type = Option<String>)]
+    instruction: Option<Instruction>,
     /// Features of the watchlist's model.
     #[schema(schema_with = wire::features)]
     features: Features,
@@ -88,8 +99,10 @@ pub(crate) async fn create_enrolments(
         return Err(Problem::of(Kind::Invalid, "rows", "there is no row"));
     }
     let rows = rows.into_iter().map(|row| {
-        let RowBody { subject, encounter, watchlist, category, features: Features(features) } = row;
-        BulkRow { subject, encounter, watchlist, category, features }
+        let RowBody { subject, encounter, watchlist, category, handling, grading, instruction, features } =
+            row;
+        let listing = Listing { category, remarks: Remarks { handling, grading, instruction } };
+        BulkRow { subject, encounter, watchlist, listing, features: features.0 }
     });
     let rows: Vec<BulkRow> = rows.collect();
     let enrol = move |gallery: &_| enrol_batch::enrol_batch(gallery, &caller, rows);

@@ -5,16 +5,18 @@ use crate::{
     caller::By,
     node::Node,
     problem::Problem,
-    wire::{self, CertificateBody, ReceiptBody, Sample, Threshold},
+    wire::{self, CertificateBody, ReceiptBody, Sample, TermsBody, Threshold},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
     Receipt,
     authority::Ground,
     decision::{self, Decision, LookupAnswer, Reason},
+    handling::Visibility,
     id::{EncounterId, LookupId, SubjectId, WatchlistId},
-    law::{CaseReference, Category, LegalBasis, Purpose},
+    law::{AuthorisationReference, Band, CaseReference, LegalBasis, Nation, OwnReference, Purpose},
     lookup::{self, LookupRequest, Preparation},
+    timestamp::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -34,6 +36,9 @@ pub(crate) struct LookupBody {
     /// The case in which the search is made.
     #[schema(value_type = String)]
     case_reference: CaseReference,
+    /// The authorisation of the search, where a watchlist wants one.
+    #[schema(value_type = Option<String>)]
+    authorisation: Option<AuthorisationReference>,
     probe: Sample,
     /// How many candidates to list at most: 1 to 100, 20 if absent.
     limit: Option<u32>,
@@ -59,24 +64,41 @@ pub(crate) struct LookupResponse {
     candidates: Vec<CandidateBody>,
     /// Do more subjects reach the threshold than are listed?
     truncated: bool,
-    /// How many subjects reach the threshold.
+    /// How many subjects reach the threshold and may be shown.
     total: u64,
+    /// By when the search's authorisation is to be supplied, if none was given and a watchlist wants one: or its results are erased.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorise_by: Option<Timestamp>,
     certificate: CertificateBody,
     receipt: ReceiptBody,
 }
 
-/// A subject that the machine proposes.
+/// A subject that the machine proposes. Where handling codes let another nation see only its reference, that is all there is, and the owner is told.
 #[derive(Serialize, ToSchema)]
 struct CandidateBody {
     /// From 1.
     rank: u32,
+    /// `full`, or `reference`: the owner is asked by it.
     #[schema(value_type = String)]
-    subject: SubjectId,
+    visibility: Visibility,
+    /// The owner's own name for the subject.
+    #[schema(value_type = String)]
+    reference: OwnReference,
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<SubjectId>,
     /// The encounter with the best score.
-    #[schema(value_type = String)]
-    encounter: EncounterId,
-    /// The best score of the subject's references.
-    score: f32,
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encounter: Option<EncounterId>,
+    /// In which third of the way from the watchlist's threshold to 1 the best score lies.
+    #[schema(schema_with = wire::band)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    band: Option<Band>,
+    /// The best score of the subject's references, instead of the band, for who may see scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f32>,
     /// The watchlists whose threshold it reaches.
     watchlists: Vec<ListedBody>,
 }
@@ -86,9 +108,12 @@ struct CandidateBody {
 struct ListedBody {
     #[schema(value_type = String)]
     id: WatchlistId,
-    /// Why the subject stands there.
-    #[schema(schema_with = wire::category)]
-    category: Category,
+    /// Whose it is.
+    #[schema(value_type = String)]
+    owner: Nation,
+    /// Why the subject stands there, and what the owner says of it; absent where only the reference is shown.
+    #[serde(flatten)]
+    terms: Option<TermsBody>,
 }
 
 /// Search watchlists with a probe.
@@ -113,6 +138,7 @@ pub(crate) async fn create_lookup(
             purpose: body.purpose,
             legal_basis: body.legal_basis,
             case_reference: body.case_reference,
+            authorisation: body.authorisation,
         },
         probe: body.probe.into(),
         limit: body.limit.unwrap_or(20),
@@ -121,7 +147,7 @@ pub(crate) async fn create_lookup(
     let prepared =
         node.blocking(move |gallery| lookup::prepare(gallery, &caller, request, idempotency)).await?;
     let (answer, receipt) = match prepared {
-        Preparation::Answered(answer, receipt) => (answer, receipt),
+        Preparation::Answered(answer, receipt) => (*answer, receipt),
         Preparation::Search(prepared) => {
             let searched = node.search(prepared).await?;
             node.blocking(move |gallery| lookup::conclude(gallery, searched)).await?
@@ -132,7 +158,8 @@ pub(crate) async fn create_lookup(
 }
 
 fn respond(answer: LookupAnswer, receipt: Receipt) -> LookupResponse {
-    let LookupAnswer { lookup, decision, reason, candidates, truncated, total, certificate } = answer;
+    let LookupAnswer { lookup, decision, reason, candidates, truncated, total, authorise_by, certificate } =
+        answer;
     LookupResponse {
         id: lookup,
         decision,
@@ -140,18 +167,27 @@ fn respond(answer: LookupAnswer, receipt: Receipt) -> LookupResponse {
         candidates: candidates.into_iter().map(candidate).collect(),
         truncated,
         total,
+        authorise_by,
         certificate: certificate.into(),
         receipt: receipt.into(),
     }
 }
 
 fn candidate(candidate: decision::Candidate) -> CandidateBody {
-    let decision::Candidate { rank, subject, encounter, score, watchlists } = candidate;
-    let listed = |listed: decision::Listed| ListedBody { id: listed.watchlist, category: listed.category };
+    let decision::Candidate { rank, reference, seen, watchlists } = candidate;
+    let listed = |listed: decision::Listed| ListedBody {
+        id: listed.watchlist,
+        owner: listed.owner,
+        terms: listed.told.map(Into::into),
+    };
+    let (band, score) = wire::likeness(seen.as_ref().map(|seen| seen.likeness));
     CandidateBody {
         rank,
-        subject,
-        encounter,
+        visibility: if seen.is_some() { Visibility::Full } else { Visibility::Reference },
+        reference,
+        subject: seen.as_ref().map(|seen| seen.subject),
+        encounter: seen.as_ref().map(|seen| seen.encounter),
+        band,
         score,
         watchlists: watchlists.into_iter().map(listed).collect(),
     }

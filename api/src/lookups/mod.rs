@@ -1,3 +1,4 @@
 //! `/v1/lookups`
 
+pub(crate) mod authorise;
 pub(crate) mod create;

@@ -11,9 +11,10 @@ use crate::{
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
     enrol,
+    handling::{Grading, Handling, Instruction, Remarks},
     id::WatchlistId,
     law::{Category, OwnReference},
-    subject::NewSubject,
+    subject::{Listing, NewSubject},
 };
 use serde::Deserialize;
 use std::sync::Arc;
@@ -40,6 +41,22 @@ struct EntryBody {
     watchlist: WatchlistId,
     #[schema(schema_with = wire::category)]
     category: Category,
+    /// How the record may be used, if otherwise than the watchlist's: `H0`, `H1`, `H2`, or `H3: ` and the restriction.
+    #[schema(value_type = Option<String>)]
+    handling: Option<Handling>,
+    /// How good it is, if otherwise: `A`, `B`, `C` or `X` for the source, `1` to `4` for the information.
+    #[schema(value_type = Option<String>)]
+    grading: Option<Grading>,
+    /// What is to be done, if otherwise.
+    #[schema(value_type = Option<String>)]
+    instruction: Option<Instruction>,
+}
+
+impl EntryBody {
+    fn listed(self) -> (WatchlistId, Listing) {
+        let Self { watchlist, category, handling, grading, instruction } = self;
+        (watchlist, Listing { category, remarks: Remarks { handling, grading, instruction } })
+    }
 }
 
 /// Enrol a subject. The next lookup finds it.
@@ -59,7 +76,7 @@ pub(crate) async fn create_subject(
     let idempotency = key.with(hash);
     let new = NewSubject {
         reference: body.reference,
-        entries: body.entries.into_iter().map(|entry| (entry.watchlist, entry.category)).collect(),
+        entries: body.entries.into_iter().map(EntryBody::listed).collect(),
         encounters: body.encounters.into_iter().map(Into::into).collect(),
     };
     let enrolled =

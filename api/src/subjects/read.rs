@@ -13,6 +13,7 @@ use axum::{
 };
 use gallery::{
     Receipt,
+    handling::{Grading, Handling, Instruction},
     id::{EncounterId, SubjectId, WatchlistId},
     inspect::{self, Which},
     law::{Category, Nation, OwnReference},
@@ -56,6 +57,18 @@ struct EntryResponse {
     watchlist: WatchlistId,
     #[schema(schema_with = wire::category)]
     category: Category,
+    /// How the record may be used, if otherwise than the watchlist's.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handling: Option<Handling>,
+    /// How good it is, if otherwise.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grading: Option<Grading>,
+    /// What is to be done, if otherwise.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    instruction: Option<Instruction>,
     #[schema(value_type = String, format = DateTime)]
     listed_at: Timestamp,
     /// Until when it may be searched.
@@ -90,7 +103,10 @@ impl From<(Subject, Receipt)> for SubjectResponse {
     fn from((subject, receipt): (Subject, Receipt)) -> Self {
         let entry = |entry: gallery::subject::Entry| EntryResponse {
             watchlist: entry.watchlist,
-            category: entry.category,
+            category: entry.listing.category,
+            handling: entry.listing.remarks.handling,
+            grading: entry.listing.remarks.grading,
+            instruction: entry.listing.remarks.instruction,
             listed_at: entry.listed_at,
             retain_until: entry.retain_until,
             review_by: entry.review_by,

@@ -5,14 +5,14 @@ use crate::{
     caller::By,
     node::Node,
     problem::Problem,
-    wire::{self, CertificateBody, ReceiptBody, Sample, Threshold},
+    wire::{self, CertificateBody, ReceiptBody, Sample, TermsBody, Threshold},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
     authority::Ground,
     decision::{Decision, Reason, VerificationAnswer},
     id::{EncounterId, SubjectId, VerificationId, WatchlistId},
-    law::{CaseReference, Category, LegalBasis, Purpose},
+    law::{AuthorisationReference, Band, CaseReference, LegalBasis, Purpose},
     verify::{self, VerificationRequest},
 };
 use serde::{Deserialize, Serialize};
@@ -35,6 +35,9 @@ pub(crate) struct VerificationBody {
     /// The case in which the comparison is made.
     #[schema(value_type = String)]
     case_reference: CaseReference,
+    /// The authorisation of the search, where the watchlist wants one.
+    #[schema(value_type = Option<String>)]
+    authorisation: Option<AuthorisationReference>,
     probe: Sample,
     /// A stricter threshold than the watchlist's own.
     #[schema(value_type = Option<f32>)]
@@ -58,11 +61,15 @@ pub(crate) struct VerificationResponse {
     /// The encounter with the best score.
     #[schema(value_type = String)]
     encounter: EncounterId,
-    /// The best score of the subject's references.
-    score: f32,
-    /// Why the subject stands on the watchlist.
-    #[schema(schema_with = wire::category)]
-    category: Category,
+    /// Of a hit: in which third of the way from the watchlist's threshold to 1 the best score lies.
+    #[schema(schema_with = wire::band)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    band: Option<Band>,
+    /// The best score of the subject's references, instead of the band, for who may see scores.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f32>,
+    #[serde(flatten)]
+    terms: TermsBody,
     certificate: CertificateBody,
     receipt: ReceiptBody,
 }
@@ -90,6 +97,7 @@ pub(crate) async fn create_verification(
             purpose: body.purpose,
             legal_basis: body.legal_basis,
             case_reference: body.case_reference,
+            authorisation: body.authorisation,
         },
         probe: body.probe.into(),
         threshold: body.threshold.map(|threshold| threshold.0),
@@ -103,10 +111,11 @@ pub(crate) async fn create_verification(
         reason,
         subject,
         encounter,
-        score,
-        category,
+        likeness,
+        told,
         certificate,
     } = answer;
+    let (band, score) = wire::likeness(likeness);
     let status = wire::status_of(reason);
     let response = VerificationResponse {
         id: verification,
@@ -114,8 +123,9 @@ pub(crate) async fn create_verification(
         reason,
         subject,
         encounter,
+        band,
         score,
-        category,
+        terms: told.into(),
         certificate: certificate.into(),
         receipt: receipt.into(),
     };

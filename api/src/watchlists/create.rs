@@ -10,13 +10,17 @@ use crate::{
 };
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
-    law::{Category, HandlingCode, LegalBasis, Purpose, WatchlistName},
+    handling::{Defaults, Grading, Handling, Instruction},
+    law::{Category, LegalBasis, PriorAuthorisation, Purpose, WatchlistName},
     publish,
     watchlist::Policy,
 };
 use matcher::template::ModelId;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use utoipa::ToSchema;
 
 /// A watchlist of the caller's nation.
@@ -32,9 +36,19 @@ pub(crate) struct WatchlistBody {
     /// Under which instruments it may be searched: `eu_2018_1861` and so on.
     #[schema(value_type = Vec<String>)]
     legal_bases: BTreeSet<LegalBasis>,
-    /// How its records may be used.
-    #[schema(schema_with = wire::handling_code)]
-    handling: HandlingCode,
+    /// How its records may be used, where they say nothing else: `H0`, `H1`, `H2`, or `H3: ` and the restriction.
+    #[schema(value_type = String)]
+    handling: Handling,
+    /// How good they are: `A`, `B`, `C` or `X` for the source, `1` to `4` for the information; `X4` if not given.
+    #[schema(value_type = Option<String>)]
+    grading: Option<Grading>,
+    /// What is to be done when somebody of a category is found.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    instructions: BTreeMap<Category, Instruction>,
+    /// Must somebody have authorised a search? `not_needed` if not given.
+    #[schema(schema_with = wire::prior_authorisation)]
+    prior_authorisation: Option<PriorAuthorisation>,
     /// Which categories of persons may stand on it.
     #[schema(value_type = Vec<String>)]
     categories: BTreeSet<Category>,
@@ -77,7 +91,12 @@ pub(crate) async fn create_watchlist(
         name: body.name,
         purposes: body.purposes,
         legal_bases: body.legal_bases,
-        handling: body.handling,
+        defaults: Defaults {
+            handling: body.handling,
+            grading: body.grading.unwrap_or(Grading::UNKNOWN),
+            instructions: body.instructions,
+        },
+        prior_authorisation: body.prior_authorisation.unwrap_or(PriorAuthorisation::NotNeeded),
         categories: body.categories,
         model: body.model,
         threshold: body.threshold.0,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Export the active references of a watchlist of the caller's nation, as they came.
 ///
 /// The answer is JSON Lines: first `watchlist` (its name), `references` (how many come) and `dimension`; then each reference with `subject`, `encounter` (absent where it has
-/// no name), `category` and `features` (base64 of little-endian f32); at last `{"end": {"references": ...}}`.
+/// no name), `category`, `handling`, `grading` and `instruction` (each absent where the watchlist's holds) and `features` (base64 of little-endian f32); at last `{"end": {"references": ...}}`.
 #[utoipa::path(get, path = "/v1/watchlists/{id}/references", tag = "watchlists",
     params(("id" = String, Path, description = "Limen's id")),
     responses(
@@ -34,10 +34,13 @@ pub(crate) async fn export_watchlist(
             Given::Begun { watchlist, references, dimension } => lines.send(&json!({
                 "watchlist": watchlist.policy.name, "references": references, "dimension": dimension,
             })),
-            Given::Row(ExportedRow { subject, encounter, category, features }) => lines.send(&json!({
-                "subject": subject, "encounter": encounter, "category": category,
-                "features": wire::base64(&features),
-            })),
+            Given::Row(ExportedRow { subject, encounter, listing, features }) => {
+                let mut line = json!(listing);
+                line["subject"] = json!(subject);
+                line["encounter"] = json!(encounter);
+                line["features"] = json!(wire::base64(&features));
+                lines.send(&line)
+            }
         });
         given.map(|references| json!({ "references": references }))
     })

@@ -12,15 +12,19 @@ use axum::{
     extract::{Path, State},
 };
 use gallery::{
+    handling::{Grading, Handling, Instruction},
     id::WatchlistId,
     inspect,
-    law::{Category, HandlingCode, LegalBasis, Nation, Purpose, WatchlistName},
+    law::{Category, LegalBasis, Nation, PriorAuthorisation, Purpose, WatchlistName},
     timestamp::Timestamp,
     watchlist::Watchlist,
 };
 use matcher::template::ModelId;
 use serde::Serialize;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use utoipa::ToSchema;
 
 /// A lawful selection of the gallery.
@@ -37,8 +41,14 @@ pub(crate) struct WatchlistResponse {
     purposes: BTreeSet<Purpose>,
     #[schema(value_type = Vec<String>)]
     legal_bases: BTreeSet<LegalBasis>,
-    #[schema(schema_with = wire::handling_code)]
-    handling: HandlingCode,
+    #[schema(value_type = String)]
+    handling: Handling,
+    #[schema(value_type = String)]
+    grading: Grading,
+    #[schema(value_type = Object)]
+    instructions: BTreeMap<Category, Instruction>,
+    #[schema(schema_with = wire::prior_authorisation)]
+    prior_authorisation: PriorAuthorisation,
     #[schema(value_type = Vec<String>)]
     categories: BTreeSet<Category>,
     #[schema(value_type = String)]
@@ -59,7 +69,10 @@ impl From<&Watchlist> for WatchlistResponse {
             name: policy.name,
             purposes: policy.purposes,
             legal_bases: policy.legal_bases,
-            handling: policy.handling,
+            handling: policy.defaults.handling,
+            grading: policy.defaults.grading,
+            instructions: policy.defaults.instructions,
+            prior_authorisation: policy.prior_authorisation,
             categories: policy.categories,
             model: policy.model,
             threshold: policy.threshold.value(),

@@ -134,7 +134,7 @@ fn without_the_log_nothing_is_answered_and_what_waits_for_it_is_taken_by_itself(
     // Without any other change, the one that waited is there, and its caller gets the answer.
     assert_eq!(house.look(axis(1)).decision, Decision::Hit);
     let (subject, _) = house.enrol_under("b", axis(1), key("k", 1)).unwrap();
-    assert_eq!(house.look(axis(1)).candidates[0].subject, subject);
+    assert_eq!(seen(&house.look(axis(1)).candidates[0]).0, subject);
     assert_eq!(house.look(axis(2)).decision, Decision::NoHit);
     house.gallery.check().unwrap();
 }

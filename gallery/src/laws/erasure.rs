@@ -116,7 +116,7 @@ fn an_erased_subject_is_gone_and_an_older_copy_of_the_folder_does_not_bring_it_b
             let of_subject = |what: &What| matches!(what, What::Erase { subject: s } if s == subject);
             assert!(house.events().iter().any(|event| of_subject(&event.what)));
         }
-        assert_eq!(house.look(telling(9)).candidates[0].subject, kept);
+        assert_eq!(seen(&house.look(telling(9)).candidates[0]).0, kept);
         house.gallery.check().unwrap();
         let status = house.gallery.status().unwrap();
         assert_eq!((status.subjects, status.erased, status.encounters), (1, 3, 1));
@@ -290,7 +290,7 @@ fn a_contested_subject_comes_on_no_list_by_a_bulk_enrolment() {
             subject: "a".parse().unwrap(),
             encounter: "e".parse().unwrap(),
             watchlist,
-            category: Category::Wanted,
+            listing: Listing::plain(Category::Wanted),
             features: axis(0).to_vec(),
         };
         let (outcome, _) = crate::enrol_batch::enrol_batch(&house.gallery, &utopia(), vec![row]).unwrap();
@@ -333,7 +333,7 @@ fn an_erased_reference_is_free_for_bulk_enrolment() {
             subject: reference.clone(),
             encounter: reference,
             watchlist: house.list,
-            category: Category::Wanted,
+            listing: Listing::plain(Category::Wanted),
             features: axis(1).to_vec(),
         };
         let (outcome, _) = crate::enrol_batch::enrol_batch(&house.gallery, &utopia(), vec![row]).unwrap();

@@ -31,20 +31,21 @@ fn fill(house: &House, numbers: std::ops::Range<u64>) {
         subject: format!("p{n}").parse().unwrap(),
         encounter: "e".parse().unwrap(),
         watchlist: house.list,
-        category: Category::Wanted,
+        listing: Listing::plain(Category::Wanted),
         features: face(n).to_vec(),
     };
     crate::enrol_batch::enrol_batch(&house.gallery, &utopia(), numbers.map(row).collect()).unwrap();
 }
 
 fn answers(house: &House, numbers: impl Iterator<Item = u64>) -> Vec<Vec<(SubjectId, u32)>> {
-    let answer = |n| house.look(face(n)).candidates.iter().map(|c| (c.subject, c.score.to_bits())).collect();
+    let answer =
+        |n| house.look(face(n)).candidates.iter().map(|c| (seen(c).0, seen(c).2.to_bits())).collect();
     numbers.map(answer).collect()
 }
 
 /// Is this subject the best candidate for its own features?
 fn finds(house: &House, n: u64, subject: SubjectId) -> bool {
-    house.look(face(n)).candidates.first().is_some_and(|candidate| candidate.subject == subject)
+    house.look(face(n)).candidates.first().is_some_and(|candidate| seen(candidate).0 == subject)
 }
 
 fn rebuilt(house: &House) -> GenerationId {
@@ -129,7 +130,8 @@ fn a_damaged_generation_is_not_searched_and_is_built_anew() {
             // A lookup that needs a damaged row says so; it is never wrong.
             for (n, before) in (0..).zip(&before) {
                 let answer = house.look(face(n));
-                let same: Vec<_> = answer.candidates.iter().map(|c| (c.subject, c.score.to_bits())).collect();
+                let same: Vec<_> =
+                    answer.candidates.iter().map(|c| (seen(c).0, seen(c).2.to_bits())).collect();
                 assert!(answer.decision == Decision::Inconclusive || same == *before, "{path:?}");
             }
             let harmless = path.ends_with("current");

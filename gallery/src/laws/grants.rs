@@ -7,7 +7,7 @@ use crate::{
     event::What,
     grant::{Content, Credential, Holder},
     id::{AgencyId, GrantId},
-    law::Role,
+    law::{Allowance, Role},
     record::{StoreError, WriteError},
 };
 
@@ -39,6 +39,7 @@ fn checkpoint(name: &str, lists: Reach) -> Holder {
         operator: None,
         watchlists: lists,
         purposes: [Purpose::BorderControl].into(),
+        allowances: [Allowance::RawProbes].into(),
     }
 }
 
@@ -103,7 +104,7 @@ fn nobody_approves_their_own_promotion() {
     let house = House::build();
     let [alice, bob] = officers(&house, "UTO", 1);
     let mut holder = checkpoint("bob", Reach::Own);
-    (holder.role, holder.purposes) = (Role::SecurityOfficer, [].into());
+    (holder.role, holder.purposes, holder.allowances) = (Role::SecurityOfficer, [].into(), [].into());
     let known = Credential::of_certificate(b"bob's");
     // Whoever proposes would know the token, and be two.
     assert!(matches!(propose(&house, &alice, holder.clone(), token(5)), Err(AdministerError::OfficersToken)));

@@ -5,6 +5,7 @@ mod disaster;
 mod erasure;
 mod generation;
 mod grants;
+mod handling;
 mod reassign;
 mod record;
 mod search;
@@ -13,18 +14,19 @@ use crate::{
     Gallery,
     ambient::{Ambient, Clock},
     authority::{Caller, Ground},
-    decision::LookupAnswer,
+    decision::{Candidate, Likeness, LookupAnswer, Seen},
     enrol::{self, EnrolError},
     event::Event,
     generation::Snapshot,
-    id::{SubjectId, WatchlistId},
+    handling::{Defaults, Grading, Handling},
+    id::{EncounterId, SubjectId, WatchlistId},
     idempotency::{Idempotency, IdempotencyKey},
     keys::root::RootKey,
-    law::{Category, HandlingCode, LegalBasis, Purpose},
+    law::{Category, LegalBasis, PriorAuthorisation, Purpose},
     lookup::{self, LookupError, LookupRequest, Preparation},
     open::{OpenError, Setup},
     publish,
-    subject::{NewEncounter, NewSubject, RawFeatures},
+    subject::{Listing, NewEncounter, NewSubject, RawFeatures},
     timestamp::Timestamp,
     watchlist::Policy,
 };
@@ -104,7 +106,8 @@ pub(super) fn policy(name: &str) -> Policy {
         name: name.parse().unwrap(),
         purposes: [Purpose::BorderControl].into(),
         legal_bases: [LegalBasis::SisBorder].into(),
-        handling: HandlingCode::H0,
+        defaults: Defaults { handling: Handling::H0, grading: Grading::UNKNOWN, instructions: [].into() },
+        prior_authorisation: PriorAuthorisation::NotNeeded,
         categories: [Category::Wanted, Category::Missing].into(),
         model: model(),
         threshold: Threshold::new(0.9).unwrap(),
@@ -158,6 +161,7 @@ impl House {
                 purpose: Purpose::BorderControl,
                 legal_basis: LegalBasis::SisBorder,
                 case_reference,
+                authorisation: None,
             },
             probe: sample(features),
             limit: 10,
@@ -176,7 +180,7 @@ impl House {
         idempotency: Option<Idempotency>,
     ) -> Result<(LookupAnswer, Receipt), LookupError> {
         match lookup::prepare(&self.gallery, caller, request, idempotency)? {
-            Preparation::Answered(answer, receipt) => Ok((answer, receipt)),
+            Preparation::Answered(answer, receipt) => Ok((*answer, receipt)),
             Preparation::Search(prepared) => {
                 let searched = lookup::search_batch(&self.gallery, vec![prepared]).pop().unwrap();
                 lookup::conclude(&self.gallery, searched)
@@ -197,7 +201,7 @@ impl House {
         let encounter = NewEncounter { reference: None, captured_at: None, sample: sample(features) };
         let new = NewSubject {
             reference: name.parse().unwrap(),
-            entries: vec![(self.list, Category::Wanted)],
+            entries: vec![(self.list, Listing::plain(Category::Wanted))],
             encounters: vec![encounter],
         };
         enrol::enrol_subject(&self.gallery, &utopia(), new, key)
@@ -216,6 +220,14 @@ impl House {
         let mut snapshot = Snapshot::clone(&self.gallery.current.load());
         breaking(&mut snapshot);
         self.gallery.current.replace(snapshot);
+    }
+}
+
+/// What is shown in full: who, the encounter, and the score.
+pub(super) fn seen(candidate: &Candidate) -> (SubjectId, EncounterId, f32) {
+    match candidate.seen.as_ref().unwrap() {
+        Seen { subject, encounter, likeness: Likeness::Score(score) } => (*subject, *encounter, *score),
+        seen => panic!("no score: {seen:?}"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! An encounter that is moved, and a subject that is merged, are somebody else's from then on: in every search, after every start, until they
 //! are erased.
 
-use super::{House, axis, open, sample, utopia};
+use super::{House, axis, open, sample, seen, utopia};
 use crate::{
     SubjectChangeError,
     authority::{Caller, Rights},
@@ -12,7 +12,7 @@ use crate::{
     inspect::{self, Which},
     law::Category,
     reassign, rebuild, restrict, retire,
-    subject::{NewEncounter, NewSubject},
+    subject::{Listing, NewEncounter, NewSubject},
 };
 
 impl House {
@@ -25,7 +25,7 @@ impl House {
         };
         let new = NewSubject {
             reference: name.parse().unwrap(),
-            entries: vec![(self.list, Category::Wanted)],
+            entries: vec![(self.list, Listing::plain(Category::Wanted))],
             encounters: axes.iter().map(encounter).collect(),
         };
         let (done, _) = enrol::enrol_subject(&self.gallery, &utopia(), new, None).unwrap();
@@ -36,7 +36,7 @@ impl House {
     fn found(&self, n: usize) -> Option<(SubjectId, EncounterId)> {
         let answer = self.look(axis(n));
         assert_eq!(answer.certificate.compared, answer.certificate.expected);
-        answer.candidates.first().map(|candidate| (candidate.subject, candidate.encounter))
+        answer.candidates.first().map(|candidate| (seen(candidate).0, seen(candidate).1))
     }
 }
 
@@ -151,7 +151,7 @@ fn a_name_that_both_have_is_kept_in_the_move_and_what_was_moved_is_not_enrolled_
         sample: sample(axis(n)),
     };
     let person = |name: &str, encounters| {
-        let entries = vec![(house.list, Category::Wanted)];
+        let entries = vec![(house.list, Listing::plain(Category::Wanted))];
         let new = NewSubject { reference: name.parse().unwrap(), entries, encounters };
         enrol::enrol_subject(&house.gallery, &utopia(), new, None).unwrap().0
     };
@@ -167,7 +167,7 @@ fn a_name_that_both_have_is_kept_in_the_move_and_what_was_moved_is_not_enrolled_
         subject: "one".parse().unwrap(),
         encounter: "1".parse().unwrap(),
         watchlist: house.list,
-        category: Category::Wanted,
+        listing: Listing::plain(Category::Wanted),
         features: axis(0).to_vec(),
     };
     let (outcomes, _) = enrol_batch::enrol_batch(&house.gallery, &utopia(), vec![row]).unwrap();

@@ -132,7 +132,7 @@ fn row(subject: &str, encounter: &str, list: WatchlistId, features: [f32; DIMENS
         subject: subject.parse().unwrap(),
         encounter: encounter.parse().unwrap(),
         watchlist: list,
-        category: Category::Wanted,
+        listing: Listing::plain(Category::Wanted),
         features: features.to_vec(),
     }
 }
@@ -143,7 +143,7 @@ fn a_bulk_enrolment_is_resumed_by_repeating_it() {
     let (other, _) = publish::create_watchlist(&house.gallery, &utopia(), policy("other"), None).unwrap();
     let mut bad = row("c", "1", house.list, [f32::NAN; DIMENSION]);
     let mut forbidden = row("d", "1", house.list, axis(4));
-    forbidden.category = Category::Victim;
+    forbidden.listing.category = Category::Victim;
     let rows = vec![
         row("a", "1", house.list, axis(0)),
         row("a", "2", house.list, axis(1)),
@@ -221,7 +221,7 @@ fn nobody_is_enrolled_with_a_template_that_no_list_of_theirs_is_searched_with() 
         sample: RawFeatures { model: model.clone(), features: axis(0).to_vec() },
     };
     let put = |encounters| {
-        let entries = vec![(house.list, Category::Wanted)];
+        let entries = vec![(house.list, Listing::plain(Category::Wanted))];
         let new = NewSubject { reference: "a".parse().unwrap(), entries, encounters };
         enrol::enrol_subject(&house.gallery, &utopia(), new, None)
     };
@@ -232,7 +232,8 @@ fn nobody_is_enrolled_with_a_template_that_no_list_of_theirs_is_searched_with() 
     assert!(matches!(added, Err(EnrolError::OffList { index: 0, .. })));
     let lists = Policy { model: other, ..policy("of the other") };
     let (second, _) = publish::create_watchlist(&house.gallery, &utopia(), lists, None).unwrap();
-    let entries = vec![(house.list, Category::Wanted), (second.id, Category::Wanted)];
+    let entries =
+        vec![(house.list, Listing::plain(Category::Wanted)), (second.id, Listing::plain(Category::Wanted))];
     let new = NewSubject { reference: "b".parse().unwrap(), entries, encounters: vec![of(&model())] };
     let refused = enrol::enrol_subject(&house.gallery, &utopia(), new, None);
     assert!(matches!(refused, Err(EnrolError::NoReference { index: 1, .. })));

@@ -7,6 +7,7 @@ use crate::{
     decision::{Decision, Reason},
     enrol::{self, EnrolError},
     event::What,
+    findings::{Findings, Results},
     id::{SubjectId, WatchlistId},
     law::Category,
     lookup::{LookupError, LookupRequest},
@@ -28,10 +29,10 @@ fn an_enrolled_subject_is_found_by_the_next_lookup_and_a_stranger_is_not() {
     let subject = house.enrol("a", axis(0)).unwrap();
     let hit = house.look(axis(0));
     assert_eq!(
-        (hit.decision, hit.candidates[0].subject, hit.candidates[0].rank),
+        (hit.decision, seen(&hit.candidates[0]).0, hit.candidates[0].rank),
         (Decision::Hit, subject, 1)
     );
-    assert_eq!(hit.candidates[0].watchlists[0].category, Category::Wanted);
+    assert_eq!(hit.candidates[0].watchlists[0].told.as_ref().unwrap().category, Category::Wanted);
     let miss = house.look(axis(1));
     assert_eq!((miss.decision, miss.candidates.len()), (Decision::NoHit, 0));
     assert_eq!((miss.certificate.compared, miss.certificate.expected), (1, 1));
@@ -46,7 +47,9 @@ fn a_no_hit_is_given_only_when_everything_on_record_was_compared() {
     assert_eq!((answer.decision, answer.reason), (Decision::Inconclusive, Some(Reason::Incomplete)));
     assert_eq!((answer.certificate.compared, answer.certificate.expected), (0, 1));
     let last = house.events().pop().unwrap();
-    assert!(matches!(last.what, What::Lookup { answer, .. } if answer.decision == Decision::Inconclusive));
+    assert!(
+        matches!(last.what, What::Lookup { results: Results::Told(findings), .. } if findings.answer.decision == Decision::Inconclusive)
+    );
 }
 
 #[test]
@@ -76,7 +79,7 @@ fn several_references_of_a_subject_make_one_candidate_with_the_best_score() {
     let (added, _) = add().unwrap();
     let answer = house.look(near);
     assert_eq!((answer.candidates.len(), answer.total), (1, 1));
-    assert_eq!(answer.candidates[0].encounter, added.encounters[0]);
+    assert_eq!(seen(&answer.candidates[0]).1, added.encounters[0]);
     assert_eq!(answer.certificate.compared, 2);
     assert!(matches!(add(), Err(EnrolError::Exists { encounter: Some(0) })));
 }
@@ -90,11 +93,13 @@ fn who_is_beyond_the_list_is_in_the_log() {
     let request = LookupRequest { limit: 1, ..house.request(axis(0)) };
     let (answer, _) = house.ask(&utopia(), request, None).unwrap();
     assert_eq!((answer.candidates.len(), answer.total, answer.truncated), (1, 4, true));
-    let Some(What::Lookup { beyond, .. }) = house.events().pop().map(|event| event.what) else {
+    let Some(What::Lookup { results: Results::Told(Findings { found, .. }), .. }) =
+        house.events().pop().map(|event| event.what)
+    else {
         panic!("the last event is not the lookup");
     };
-    assert_eq!(beyond.iter().map(|one| one.subject).collect::<Vec<_>>(), subjects[1..]);
-    assert_eq!(beyond[0].watchlists, [house.list]);
+    assert_eq!(found.iter().map(|one| one.subject).collect::<Vec<_>>(), subjects);
+    assert_eq!(found[3].watchlists, [house.list]);
 }
 
 #[test]
@@ -105,7 +110,10 @@ fn candidates_name_only_the_watchlists_whose_threshold_they_reach() {
     let encounter = NewEncounter { reference: None, captured_at: None, sample: sample(axis(0)) };
     let new = NewSubject {
         reference: "a".parse().unwrap(),
-        entries: vec![(house.list, Category::Wanted), (strict.id, Category::Missing)],
+        entries: vec![
+            (house.list, Listing::plain(Category::Wanted)),
+            (strict.id, Listing::plain(Category::Missing)),
+        ],
         encounters: vec![encounter],
     };
     enrol::enrol_subject(&house.gallery, &utopia(), new, None).unwrap();
@@ -116,7 +124,11 @@ fn candidates_name_only_the_watchlists_whose_threshold_they_reach() {
         house.ask(&utopia(), request, None).unwrap().0
     };
     let both = ask(vec![strict.id, house.list]);
-    let named: Vec<_> = both.candidates[0].watchlists.iter().map(|l| (l.watchlist, l.category)).collect();
+    let named: Vec<_> = both.candidates[0]
+        .watchlists
+        .iter()
+        .map(|l| (l.watchlist, l.told.as_ref().unwrap().category))
+        .collect();
     assert_eq!(named, [(house.list, Category::Wanted)]);
     assert_eq!((both.certificate.compared, both.certificate.expected), (2, 2));
     assert_eq!(ask(vec![strict.id]).decision, Decision::NoHit);
@@ -144,6 +156,7 @@ fn a_refusal_is_in_the_log_and_says_nothing_of_what_exists() {
         verbs: [VerbName::Lookup].into(),
         watchlists: Reach::Listed([].into()),
         purposes: [].into(),
+        allowances: [].into(),
     };
     let caller = Caller { rights, ..utopia() };
     let unknown = WatchlistId::mint(&Ambient::system());
@@ -168,7 +181,10 @@ fn verification_compares_with_one_subject_of_the_watchlist() {
         verify::verify(&house.gallery, &utopia(), request, None).map(|(answer, _)| answer)
     };
     let same = ask(subject, axis(0)).unwrap();
-    assert_eq!((same.decision, same.score, same.certificate.compared), (Decision::Hit, 1.0, 1));
+    assert_eq!(
+        (same.decision, same.likeness, same.certificate.compared),
+        (Decision::Hit, Some(Likeness::Score(1.0)), 1)
+    );
     assert_eq!(ask(subject, axis(1)).unwrap().decision, Decision::NoHit);
     let unknown = SubjectId::mint(&Ambient::system());
     assert!(matches!(ask(unknown, axis(0)), Err(verify::VerifyError::Subject)));
@@ -248,7 +264,7 @@ fn references_that_are_coded_anew_are_found_as_before_and_the_retired_stay_away(
     let late = (1100..1110).map(enrol).collect::<Vec<_>>();
     for (n, person) in people.iter().chain(&late).enumerate().step_by(3).chain([(7, &people[7])]) {
         let answer = house.look(somebody(n as u32));
-        let found = answer.candidates.iter().any(|candidate| candidate.subject == *person);
+        let found = answer.candidates.iter().any(|candidate| seen(candidate).0 == *person);
         assert_eq!(found, n != 7, "{n}");
         assert_eq!(answer.certificate.compared, 1109);
         assert!(answer.certificate.complete());
@@ -302,7 +318,7 @@ fn an_approximate_index_finds_candidates_and_never_says_that_there_are_none() {
             |features| NewEncounter { reference: None, captured_at: None, sample: sample(features) };
         let new = NewSubject {
             reference: format!("p{n}").parse().unwrap(),
-            entries: vec![(house.list, Category::Wanted)],
+            entries: vec![(house.list, Listing::plain(Category::Wanted))],
             encounters: vec![encounter(somebody(n)), encounter(near)],
         };
         enrol::enrol_subject(&house.gallery, &utopia(), new, None).unwrap().0.subject
@@ -315,16 +331,16 @@ fn an_approximate_index_finds_candidates_and_never_says_that_there_are_none() {
     let mut found = 0;
     for (n, person) in (0..).zip(&people) {
         let answer = house.look(somebody(n));
-        found += usize::from(answer.candidates.iter().any(|candidate| candidate.subject == *person));
+        found += usize::from(answer.candidates.iter().any(|candidate| seen(candidate).0 == *person));
         assert!(
             !answer.certificate.exhaustive && answer.certificate.miss_rate.is_some_and(|rate| rate < 0.1)
         );
-        assert!(answer.candidates.iter().all(|candidate| candidate.subject != people[3]));
+        assert!(answer.candidates.iter().all(|candidate| seen(candidate).0 != people[3]));
     }
     assert!(found > 500, "{found} of 519");
     // Who came since is compared as ever.
     let answer = house.look(somebody(9000));
-    assert!(answer.candidates.iter().any(|candidate| candidate.subject == late));
+    assert!(answer.candidates.iter().any(|candidate| seen(candidate).0 == late));
     assert_eq!((answer.certificate.compared, answer.certificate.expected), (1, 1039));
     let request =
         LookupRequest { threshold: Some(Threshold::new(1.0).unwrap()), ..house.request([1.0; DIMENSION]) };

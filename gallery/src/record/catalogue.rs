@@ -3,6 +3,7 @@
 use super::{StoreError, codec, grants};
 use crate::{
     authority::Catalogue,
+    handling::Defaults,
     id::WatchlistId,
     watchlist::{Policy, Watchlist},
 };
@@ -39,7 +40,8 @@ pub(crate) fn catalogue(connection: &Connection) -> Result<Catalogue, StoreError
     let sql = "SELECT w.id, w.owner, w.name, w.purposes, w.legal_bases, w.handling, w.categories, m.name, \
                w.threshold, w.retention_days, w.created_at, w.review_days, w.checksum = row_sum(w.id, w.owner, w.name, \
                w.purposes, w.legal_bases, w.handling, w.categories, w.model, w.threshold, w.retention_days, \
-               w.review_days, w.created_at) FROM watchlist w JOIN model m ON m.key = w.model";
+               w.review_days, w.created_at, w.grading, w.instructions, w.prior_authorisation), w.grading, w.instructions, \
+               w.prior_authorisation FROM watchlist w JOIN model m ON m.key = w.model";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut shares = grants::shares(connection)?;
@@ -60,7 +62,12 @@ fn watchlist(row: &Row<'_>) -> Result<Watchlist, StoreError> {
         name: codec::parse(&text(2)?, what)?,
         purposes: codec::words_from_text(&text(3)?, what)?,
         legal_bases: codec::words_from_text(&text(4)?, what)?,
-        handling: codec::parse(&text(5)?, what)?,
+        defaults: Defaults {
+            handling: codec::parse(&text(5)?, what)?,
+            grading: codec::parse(&text(13)?, what)?,
+            instructions: serde_json::from_str(&text(14)?).map_err(|_| codec::damaged(what))?,
+        },
+        prior_authorisation: codec::parse(&text(15)?, what)?,
         categories: codec::words_from_text(&text(6)?, what)?,
         model: ModelId::new(&text(7)?).map_err(|_| codec::damaged(what))?,
         threshold: Threshold::new(row.get(8)?).map_err(|_| codec::damaged(what))?,

@@ -10,10 +10,11 @@ use crate::{
     authority::{Permit, Verb},
     event::What,
     generation::Delta,
+    handling::{Grading, Handling, Instruction, Remarks},
     id::{EncounterId, EncounterKey, RecordSequence, SubjectId, WatchlistId},
     keys::{Holder, Keys, TemplateKey},
-    law::{Category, Nation, OwnReference},
-    subject::{NewEncounter, RawFeatures},
+    law::{Nation, OwnReference},
+    subject::{Listing, NewEncounter, RawFeatures},
     timestamp::Timestamp,
     watchlist::Watchlist,
 };
@@ -71,9 +72,9 @@ impl Change<'_> {
     pub(crate) fn insert_watchlist(&self, watchlist: &Watchlist) -> Result<bool, StoreError> {
         let policy = &watchlist.policy;
         let sql = "INSERT INTO watchlist (id, owner, name, purposes, legal_bases, handling, categories, model, \
-                   threshold, retention_days, review_days, created_at, checksum) \
-                   SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, key, ?9, ?10, ?11, ?12, \
-                   row_sum(?1, ?2, ?3, ?4, ?5, ?6, ?7, key, ?9, ?10, ?11, ?12) \
+                   threshold, retention_days, review_days, created_at, grading, instructions, prior_authorisation, checksum) \
+                   SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, key, ?9, ?10, ?11, ?12, ?13, ?14, ?15, \
+                   row_sum(?1, ?2, ?3, ?4, ?5, ?6, ?7, key, ?9, ?10, ?11, ?12, ?13, ?14, ?15) \
                    FROM model WHERE name = ?8 ON CONFLICT (owner, name) DO NOTHING";
         let inserted = self.connection.execute(
             sql,
@@ -83,13 +84,16 @@ impl Change<'_> {
                 policy.name.as_str(),
                 codec::words_to_text(&policy.purposes),
                 codec::words_to_text(&policy.legal_bases),
-                policy.handling.as_str(),
+                policy.defaults.handling.to_string(),
                 codec::words_to_text(&policy.categories),
                 policy.model.as_str(),
                 f64::from(policy.threshold.value()),
                 policy.retention_days,
                 policy.review_days,
                 watchlist.created_at.unix_ms(),
+                policy.defaults.grading.to_string(),
+                serde_json::to_string(&policy.defaults.instructions).expect("text keys"),
+                policy.prior_authorisation.as_str(),
             ],
         )?;
         Ok(inserted == 1)
@@ -143,29 +147,41 @@ impl Change<'_> {
         &self,
         subject: SubjectRow,
         watchlist: &Watchlist,
-        category: Category,
+        listing: &Listing,
     ) -> Result<(), StoreError> {
-        self.recount(subject, |change| change.put_entry(subject, watchlist, category))
+        self.recount(subject, |change| change.put_entry(subject, watchlist, listing))
     }
 
     fn put_entry(
         &self,
         subject: SubjectRow,
         watchlist: &Watchlist,
-        category: Category,
+        Listing { category, remarks }: &Listing,
     ) -> Result<(), StoreError> {
         let until = self.now.plus_days(watchlist.policy.retention_days).unix_ms();
         let review = self.now.plus_days(watchlist.policy.review_days).unix_ms();
         // One row of values, here and below: for a SELECT, SQLite would keep what each statement has to undo.
-        let sql = "INSERT INTO entry (subject, watchlist, category, listed_at, retain_until, review_by, state, \
-                   checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, row_sum(?1, ?2, ?3, ?4, ?5, ?6, 0))";
+        let sql = "INSERT INTO entry (subject, watchlist, category, listed_at, retain_until, review_by, state, handling, \
+                   grading, instruction, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, \
+                   row_sum(?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9))";
         let list = self.row_of("SELECT key FROM watchlist WHERE id = ?1", watchlist.id.bytes())?;
-        let values = params![subject.0, list, category.as_str(), self.now.unix_ms(), until, review];
+        let Remarks { handling, grading, instruction } = remarks;
+        let values = params![
+            subject.0,
+            list,
+            category.as_str(),
+            self.now.unix_ms(),
+            until,
+            review,
+            handling.as_ref().map(Handling::to_string),
+            grading.as_ref().map(Grading::to_string),
+            instruction.as_ref().map(Instruction::to_string),
+        ];
         self.connection.prepare_cached(sql)?.execute(values)?;
         Ok(())
     }
 
-    fn row_of(&self, sql: &str, name: impl ToSql) -> Result<i64, StoreError> {
+    pub(super) fn row_of(&self, sql: &str, name: impl ToSql) -> Result<i64, StoreError> {
         Ok(self.connection.prepare_cached(sql)?.query_row([name], |row| row.get(0))?)
     }
 
@@ -224,12 +240,12 @@ impl Change<'_> {
         &self,
         owner: &Nation,
         reference: &OwnReference,
-        (watchlist, category): (&Watchlist, Category),
+        (watchlist, listing): (&Watchlist, &Listing),
         new: &NewEncounter,
     ) -> Result<(SubjectId, EncounterId, EncounterKey), StoreError> {
         assert_eq!(watchlist.policy.model, new.sample.model, "a template of another model");
         let (row, key) = self.insert_subject(owner, reference)?;
-        self.put_entry(row, watchlist, category)?;
+        self.put_entry(row, watchlist, listing)?;
         let (encounter, encounter_key) = self.put_encounter(row, &key, new)?;
         let sql = "UPDATE watchlist SET active = active + 1 WHERE id = ?1";
         self.connection.prepare_cached(sql)?.execute([watchlist.id.bytes()])?;

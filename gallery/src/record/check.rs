@@ -28,10 +28,15 @@ pub(crate) fn row_sums(connection: &Connection) -> Result<(), StoreError> {
             "subject",
             "id, owner, reference, enrolled_at, retired_at, restricted_at, erase_at, erased_at, changed",
         ),
-        ("entry", "subject, watchlist, category, listed_at, retain_until, review_by, state"),
+        (
+            "entry",
+            "subject, watchlist, category, listed_at, retain_until, review_by, state, handling, grading, instruction",
+        ),
         ("encounter", "id, subject, reference, model, captured_at, enrolled_at"),
         ("moved", "key, encounter, reference, model, subject, into_subject, sequence"),
         ("merged", "subject, into_subject"),
+        ("notice", "owner, subject, lookup, content"),
+        ("pending", "lookup, caller, name, authorise_by, results"),
         (
             "granted",
             "id, nation, name, credential, content, proposed_by, proposed_at, approved_by, approved_at, ends_at, \

@@ -2,8 +2,10 @@
 
 use super::StoreError;
 use crate::{
+    handling::Remarks,
     id::{EncounterId, SubjectId},
     keys::{Holder, Keys, NoKey, TemplateKey},
+    subject::Listing,
     timestamp::Timestamp,
 };
 use rusqlite::{Connection, Row, functions::FunctionFlags, types::ValueRef};
@@ -75,7 +77,27 @@ pub(super) const SUBJECT_IS_WHOLE: &str = "s.checksum = row_sum(s.id, s.owner, s
     s.restricted_at, s.erase_at, s.erased_at, s.changed)";
 /// Does a row of `entry e`?
 pub(super) const ENTRY_IS_WHOLE: &str = "e.checksum = row_sum(e.subject, e.watchlist, e.category, e.listed_at, \
-    e.retain_until, e.review_by, e.state)";
+    e.retain_until, e.review_by, e.state, e.handling, e.grading, e.instruction)";
+/// What stands in an entry's columns `category, handling, grading, instruction`.
+pub(super) fn listing(row: &Row<'_>, first: usize) -> Result<Listing, StoreError> {
+    fn maybe<T: FromStr>(row: &Row<'_>, column: usize) -> Result<Option<T>, StoreError> {
+        row.get::<_, Option<String>>(column)?.map(|text| parse(&text, "an entry")).transpose()
+    }
+    let remarks = Remarks {
+        handling: maybe(row, first + 1)?,
+        grading: maybe(row, first + 2)?,
+        instruction: maybe(row, first + 3)?,
+    };
+    Ok(Listing { category: parse(&row.get::<_, String>(first)?, "an entry's category")?, remarks })
+}
+
+/// The checksum of a row of `entry` with another subject or another state: expressions or columns.
+pub(super) fn entry_sum(subject: &str, state: &str) -> String {
+    format!(
+        "row_sum({subject}, watchlist, category, listed_at, retain_until, review_by, {state}, handling, grading, instruction)"
+    )
+}
+
 /// Does a row of `encounter c`?
 pub(super) const ENCOUNTER_IS_WHOLE: &str = "c.checksum = row_sum(c.id, c.subject, c.reference, c.model, c.captured_at, \
     c.enrolled_at)";

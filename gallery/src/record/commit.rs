@@ -229,7 +229,10 @@ impl Committer {
                 return Ok(None);
             }
         };
-        self.erased |= matches!(effect.what, What::Erase { .. } | What::Move { .. } | What::Merge { .. });
+        self.erased |= matches!(
+            effect.what,
+            What::Erase { .. } | What::Move { .. } | What::Merge { .. } | What::EraseResults { .. }
+        );
         let payload = Event { at: now, actor, sequence: Some(sequence), what: effect.what }.payload();
         answer::put_outbox(connection, sequence, &salt, &payload)?;
         let keyed = key.is_some();

@@ -10,6 +10,7 @@ mod codec;
 mod commit;
 pub(crate) mod grants;
 pub(crate) mod jobs;
+pub(crate) mod kept;
 pub(crate) mod moves;
 pub(crate) mod person;
 pub(crate) mod read;
@@ -279,6 +280,7 @@ pub(crate) fn open_for_writing(path: &Path, create: bool) -> Result<Connection, 
         migration("V1__first", include_str!("migrations/V1__first.sql"))?,
         migration("V2__moves", include_str!("migrations/V2__moves.sql"))?,
         migration("V3__grants", include_str!("migrations/V3__grants.sql"))?,
+        migration("V4__handling", include_str!("migrations/V4__handling.sql"))?,
     ];
     refinery::Runner::new(&migrations)
         .run(&mut connection)

@@ -124,9 +124,11 @@ impl Change<'_> {
                 }
                 None => (),
             }
-            let sql = "UPDATE entry SET subject = ?2, checksum = row_sum(?2, watchlist, category, listed_at, \
-                       retain_until, review_by, state) WHERE subject = ?1 AND watchlist = ?3";
-            self.connection.prepare_cached(sql)?.execute([from.0, into.0, watchlist])?;
+            let sql = format!(
+                "UPDATE entry SET subject = ?2, checksum = {} WHERE subject = ?1 AND watchlist = ?3",
+                codec::entry_sum("?2", "state")
+            );
+            self.connection.prepare_cached(&sql)?.execute([from.0, into.0, watchlist])?;
         }
         Ok(())
     }

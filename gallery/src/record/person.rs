@@ -42,21 +42,22 @@ pub(crate) fn subject(
 
 fn entries(connection: &Connection, subject: i64) -> Result<Vec<Entry>, StoreError> {
     let sql = format!(
-        "SELECT w.id, e.category, e.listed_at, e.retain_until, e.state, e.review_by, {ENTRY_IS_WHOLE} FROM entry e \
+        "SELECT w.id, e.category, e.handling, e.grading, e.instruction, e.listed_at, e.retain_until, e.state, e.review_by, \
+         {ENTRY_IS_WHOLE} FROM entry e \
          JOIN watchlist w ON w.key = e.watchlist WHERE e.subject = ?1 ORDER BY e.watchlist"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([subject])?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
-        codec::whole(row, 6, "an entry")?;
+        codec::whole(row, 9, "an entry")?;
         entries.push(Entry {
             watchlist: WatchlistId::from_bytes(codec::id(row, 0, "a watchlist's id")?),
-            category: codec::parse(&row.get::<_, String>(1)?, "an entry's category")?,
-            listed_at: codec::time(row, 2, "an entry")?,
-            retain_until: codec::time(row, 3, "an entry")?,
-            review_by: codec::time(row, 5, "an entry")?,
-            state: state(row.get(4)?)?,
+            listing: codec::listing(row, 1)?,
+            listed_at: codec::time(row, 5, "an entry")?,
+            retain_until: codec::time(row, 6, "an entry")?,
+            review_by: codec::time(row, 8, "an entry")?,
+            state: state(row.get(7)?)?,
         });
     }
     Ok(entries)

@@ -13,8 +13,8 @@ use crate::{
     generation::Delta,
     id::{EncounterId, EncounterKey, GenerationId, SubjectId, WatchlistId},
     keys::Keys,
-    law::{Category, Nation, OwnReference},
-    subject::{EntryState, RawFeatures},
+    law::{Nation, OwnReference},
+    subject::{EntryState, Listing, RawFeatures},
     timestamp::Timestamp,
 };
 use audit::receipt::Receipt;
@@ -233,21 +233,21 @@ pub(crate) fn encounter_id(
     Ok(Some(EncounterId::from_bytes(codec::id(row, 0, "an encounter's id")?)))
 }
 
-/// A subject's place on a watchlist: category and state.
+/// A subject's place on a watchlist, and is it searched?
 pub(crate) fn entry(
     connection: &Connection,
     subject: SubjectId,
     watchlist: WatchlistId,
-) -> Result<Option<(Category, EntryState)>, StoreError> {
+) -> Result<Option<(Listing, EntryState)>, StoreError> {
     let sql = format!(
-        "SELECT e.category, e.state, {ENTRY_IS_WHOLE} FROM entry e JOIN subject s ON s.key = e.subject \
+        "SELECT e.category, e.handling, e.grading, e.instruction, e.state, {ENTRY_IS_WHOLE} FROM entry e JOIN subject s ON s.key = e.subject \
          JOIN watchlist w ON w.key = e.watchlist WHERE s.id = ?1 AND w.id = ?2"
     );
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params![subject.bytes(), watchlist.bytes()])?;
     let Some(row) = rows.next()? else { return Ok(None) };
-    codec::whole(row, 2, "an entry")?;
-    Ok(Some((codec::parse(&row.get::<_, String>(0)?, "an entry's category")?, state(row.get(1)?)?)))
+    codec::whole(row, 5, "an entry")?;
+    Ok(Some((codec::listing(row, 0)?, state(row.get(4)?)?)))
 }
 
 pub(super) fn state(number: u8) -> Result<EntryState, StoreError> {
@@ -312,7 +312,7 @@ pub(crate) fn reference_of(
 pub(crate) struct Exported {
     pub(crate) subject: OwnReference,
     pub(crate) encounter: Option<OwnReference>,
-    pub(crate) category: Category,
+    pub(crate) listing: Listing,
     pub(crate) features: Vec<f32>,
 }
 
@@ -323,7 +323,8 @@ pub(crate) fn each_of_watchlist<E: From<StoreError>>(
     mut visit: impl FnMut(Exported) -> Result<(), E>,
 ) -> Result<(), E> {
     let sql = format!(
-        "SELECT s.reference, c.reference, e.category, c.template, c.id, s.id, s.owner, m.name, s.key, \
+        "SELECT s.reference, c.reference, e.category, e.handling, e.grading, e.instruction, c.template, c.id, s.id, s.owner, \
+         m.name, s.key, \
          {SUBJECT_IS_WHOLE} AND {ENTRY_IS_WHOLE} AND {ENCOUNTER_IS_WHOLE} FROM watchlist w \
          JOIN entry e ON e.watchlist = w.key AND e.state = 0 JOIN subject s ON s.key = e.subject \
          JOIN model m ON m.key = w.model JOIN encounter c ON c.subject = e.subject AND c.model = w.model WHERE w.id = ?1 ORDER BY c.key"
@@ -338,16 +339,16 @@ pub(crate) fn each_of_watchlist<E: From<StoreError>>(
 }
 
 fn exported(keys: &Keys, row: &Row<'_>) -> Result<Exported, StoreError> {
-    codec::whole(row, 9, "an encounter, its subject or its entry")?;
+    codec::whole(row, 12, "an encounter, its subject or its entry")?;
     let encounter: Option<String> = row.get(1)?;
-    let id = EncounterId::from_bytes(codec::id(row, 4, "an encounter's id")?);
-    let key = codec::template_key(keys, row, (5, 6), row.get(8)?)?;
-    let model: String = row.get(7)?;
+    let id = EncounterId::from_bytes(codec::id(row, 7, "an encounter's id")?);
+    let key = codec::template_key(keys, row, (8, 9), row.get(11)?)?;
+    let model: String = row.get(10)?;
     Ok(Exported {
         subject: codec::parse(&row.get::<_, String>(0)?, "a subject's reference")?,
         encounter: encounter.map(|text| codec::parse(&text, "an encounter's reference")).transpose()?,
-        category: codec::parse(&row.get::<_, String>(2)?, "an entry's category")?,
-        features: codec::template(row, 3, id, &model, &key)?,
+        listing: codec::listing(row, 2)?,
+        features: codec::template(row, 6, id, &model, &key)?,
     })
 }
 

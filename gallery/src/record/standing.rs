@@ -14,10 +14,6 @@ use crate::{
 use matcher::template::ModelId;
 use rusqlite::{OptionalExtension, params};
 
-/// Sets the state of a subject's entries that are in one of two states.
-const SET_STATE: &str = "UPDATE entry SET state = ?2, checksum = row_sum(subject, watchlist, category, listed_at, \
-    retain_until, review_by, ?2) WHERE subject = ?1 AND state IN (?3, ?4)";
-
 const ACTIVE: u8 = 0;
 const RETIRED: u8 = 1;
 const EXPIRED: u8 = 2;
@@ -70,8 +66,9 @@ impl Change<'_> {
         let references = references_of(self.connection, subject)?;
         ledger.append(Erasure { subject, row, at: self.now })?;
         self.keys.destroy(row);
-        for sql in ["DELETE FROM encounter WHERE subject = ?1", "DELETE FROM entry WHERE subject = ?1"] {
-            self.connection.prepare_cached(sql)?.execute([row])?;
+        for table in ["encounter", "entry", "notice"] {
+            let sql = format!("DELETE FROM {table} WHERE subject = ?1");
+            self.connection.prepare_cached(&sql)?.execute([row])?;
         }
         let sql = "UPDATE subject SET reference = 'erased', enrolled_at = 0, restricted_at = NULL, erased_at = ?2 \
                    WHERE key = ?1";
@@ -119,9 +116,11 @@ impl Change<'_> {
         }
         for (subject, watchlist, ..) in &due {
             self.recount(SubjectRow(*subject), |change| {
-                let sql = "UPDATE entry SET state = ?3, checksum = row_sum(subject, watchlist, category, listed_at, \
-                           retain_until, review_by, ?3) WHERE subject = ?1 AND watchlist = ?2";
-                change.connection.prepare_cached(sql)?.execute(params![subject, watchlist, EXPIRED])?;
+                let sql = format!(
+                    "UPDATE entry SET state = ?3, checksum = {} WHERE subject = ?1 AND watchlist = ?2",
+                    codec::entry_sum("subject", "?3")
+                );
+                change.connection.prepare_cached(&sql)?.execute(params![subject, watchlist, EXPIRED])?;
                 Ok(())
             })?;
         }
@@ -135,7 +134,11 @@ impl Change<'_> {
     }
 
     fn set_state(&self, subject: SubjectRow, from: [u8; 2], to: u8) -> Result<(), StoreError> {
-        self.connection.prepare_cached(SET_STATE)?.execute(params![subject.0, to, from[0], from[1]])?;
+        let sql = format!(
+            "UPDATE entry SET state = ?2, checksum = {} WHERE subject = ?1 AND state IN (?3, ?4)",
+            codec::entry_sum("subject", "?2")
+        );
+        self.connection.prepare_cached(&sql)?.execute(params![subject.0, to, from[0], from[1]])?;
         Ok(())
     }
 }

@@ -76,7 +76,8 @@ impl Source for Enrol {
 /// Enrol many references from one file that holds everything: Parquet, CSV or JSON Lines.
 ///
 /// Each row has subject, encounter, watchlist (id or name), category and features: in Parquet (.parquet) a list of floats; in JSON Lines
-/// (.jsonl) an array of numbers, or a text; in CSV a text: base64 of f32, little-endian. As with `enrol`, batches are durable one by one, and
+/// (.jsonl) an array of numbers, or a text; in CSV a text: base64 of f32, little-endian. Handling, grading and instruction may stand there, too, where a
+/// record differs from its watchlist. As with `enrol`, batches are durable one by one, and
 /// an interrupted command is repeated.
 #[derive(Args)]
 pub(crate) struct Import {

@@ -7,9 +7,14 @@ use crate::{
     progress::{Show, Shown},
     records,
     remote::{self, By, Node},
+    rows,
 };
 use clap::Args;
-use gallery::export::{self, ExportedRow, Given};
+use gallery::{
+    export::{self, ExportedRow, Given},
+    handling::Remarks,
+    subject::Listing,
+};
 use npyz::WriterBuilder;
 use std::{
     fs::File,
@@ -131,8 +136,9 @@ impl Export {
             let features = records::decode(features).map_err(Failure::Unreachable)?;
             let (subject, encounter) = (line["subject"].take(), line["encounter"].take());
             let (subject, encounter) = (remote::read(subject)?, remote::read(encounter)?);
-            let category = remote::read(line["category"].take())?;
-            out.row(&ExportedRow { subject, encounter, category, features }).map_err(not_written)
+            // What is left of the line.
+            let listing = remote::read(line)?;
+            out.row(&ExportedRow { subject, encounter, listing, features }).map_err(not_written)
         })?;
         if end["references"] == out.done {
             Ok(())
@@ -166,7 +172,9 @@ impl Out {
                     .writer(BufWriter::new(matrix))
                     .begin_nd()?;
                 let mut rows = csv::Writer::from_writer(rows);
-                rows.write_record(["subject", "encounter", "watchlist", "category"])?;
+                rows.write_record(
+                    ["subject", "encounter", "watchlist", "category"].iter().chain(&rows::REMARKS),
+                )?;
                 Some(Sink::Both { matrix: Box::new(matrix), rows: Box::new(rows) })
             }
         };
@@ -174,7 +182,13 @@ impl Out {
     }
 
     fn row(&mut self, row: &ExportedRow) -> io::Result<()> {
-        let ExportedRow { subject, encounter, category, features } = row;
+        let ExportedRow { subject, encounter, listing: Listing { category, remarks }, features } = row;
+        let Remarks { handling, grading, instruction } = remarks;
+        let remarks = [
+            handling.as_ref().map(ToString::to_string),
+            grading.as_ref().map(ToString::to_string),
+            instruction.as_ref().map(ToString::to_string),
+        ];
         let encounter = encounter.as_ref().map_or("", |encounter| encounter.as_str());
         let texts = [subject.as_str(), encounter, &self.name, category.as_str()];
         self.done += 1;
@@ -182,10 +196,11 @@ impl Out {
         match &mut self.sink {
             None => Err(io::Error::other("it does not begin")),
             Some(Sink::Both { matrix, rows }) => {
-                rows.write_record(texts)?;
+                let remarks = remarks.iter().map(|remark| remark.as_deref().unwrap_or_default());
+                rows.write_record(texts.into_iter().chain(remarks))?;
                 matrix.push(features)
             }
-            Some(Sink::Parquet(file)) => file.push(texts, features),
+            Some(Sink::Parquet(file)) => file.push(texts, &remarks, features),
         }
     }
 

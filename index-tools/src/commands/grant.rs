@@ -13,7 +13,7 @@ use gallery::{
     authority::{Caller, Reach, VerbName},
     grant::{Content, Credential, Grant as Granted, Holder},
     id::{AgencyId, GrantId, WatchlistId},
-    law::{Nation, OwnReference, Purpose, Role},
+    law::{Allowance, Nation, OwnReference, Purpose, Role},
 };
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde_json::{Value, json};
@@ -122,6 +122,12 @@ struct Add {
     /// Purpose for which it may search (may be given several times).
     #[arg(long = "purpose")]
     purposes: Vec<Purpose>,
+    /// It may search with features of its own, not only with images.
+    #[arg(long)]
+    raw_probes: bool,
+    /// It sees scores instead of bands (integrators that search).
+    #[arg(long)]
+    scores: bool,
     /// Certificate (PEM) by which it is known, instead of a token.
     #[arg(long, conflicts_with = "subject")]
     certificate: Option<PathBuf>,
@@ -199,6 +205,7 @@ impl Add {
     fn run(&self) -> Result<(), Failure> {
         let reach =
             if self.own { Reach::Own } else { Reach::Listed(self.watchlists.iter().copied().collect()) };
+        let given = [(self.raw_probes, Allowance::RawProbes), (self.scores, Allowance::Scores)];
         let holder = Holder {
             name: self.name.clone(),
             role: self.role,
@@ -208,6 +215,10 @@ impl Add {
             operator: self.operator.clone(),
             watchlists: reach,
             purposes: self.purposes.iter().copied().collect(),
+            allowances: given
+                .into_iter()
+                .filter_map(|(given, allowance)| given.then_some(allowance))
+                .collect(),
         };
         let known = match (&self.issuer, &self.subject) {
             (Some(issuer), Some(subject)) => Some(Credential::of_subject(issuer, subject)),

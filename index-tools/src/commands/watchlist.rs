@@ -6,8 +6,9 @@ use crate::{
 };
 use clap::{Args, Subcommand};
 use gallery::{
+    handling::{Defaults, Grading, Handling, Instruction},
     inspect,
-    law::{Category, HandlingCode, LegalBasis, Purpose, WatchlistName},
+    law::{Category, LegalBasis, PriorAuthorisation, Purpose, WatchlistName},
     publish,
     watchlist::Policy,
 };
@@ -51,9 +52,18 @@ struct PolicyArgs {
     /// Instrument under which it may be searched (may be given several times).
     #[arg(long = "legal-basis", required = true)]
     legal_bases: Vec<LegalBasis>,
-    /// How its records may be used: H0 to H3.
+    /// How its records may be used: H0, H1, H2, or "H3: " and the restriction.
     #[arg(long)]
-    handling: HandlingCode,
+    handling: Handling,
+    /// How good its records are: A, B, C or X for the source, 1 to 4 for the information.
+    #[arg(long, default_value_t = Grading::UNKNOWN)]
+    grading: Grading,
+    /// What is to be done when somebody of a category is found, as `missing=Take into care` (may be given several times).
+    #[arg(long = "instruction", value_parser = instruction)]
+    instructions: Vec<(Category, Instruction)>,
+    /// Must somebody have authorised a search: `not_needed`, `before`, or `within_48_hours`, after which the results are erased.
+    #[arg(long, default_value_t = PriorAuthorisation::NotNeeded)]
+    prior_authorisation: PriorAuthorisation,
     /// Category of persons who may stand on it (may be given several times).
     #[arg(long = "category", required = true)]
     categories: Vec<Category>,
@@ -71,6 +81,12 @@ struct PolicyArgs {
     review_days: Option<u32>,
 }
 
+fn instruction(text: &str) -> Result<(Category, Instruction), String> {
+    let (category, instruction) = text.split_once('=').ok_or("an instruction is written category=text")?;
+    let category = category.parse::<Category>().map_err(|error| error.to_string())?;
+    Ok((category, instruction.parse::<Instruction>().map_err(|error| error.to_string())?))
+}
+
 impl PolicyArgs {
     fn policy(&self) -> Result<Policy, Failure> {
         let argument = |error: &dyn std::fmt::Display| Failure::Argument(error.to_string());
@@ -78,7 +94,12 @@ impl PolicyArgs {
             name: self.name.clone(),
             purposes: self.purposes.iter().copied().collect(),
             legal_bases: self.legal_bases.iter().copied().collect(),
-            handling: self.handling,
+            defaults: Defaults {
+                handling: self.handling.clone(),
+                grading: self.grading,
+                instructions: self.instructions.iter().cloned().collect(),
+            },
+            prior_authorisation: self.prior_authorisation,
             categories: self.categories.iter().copied().collect(),
             model: ModelId::new(&self.model).map_err(|error| argument(&error))?,
             threshold: Threshold::new(self.threshold).map_err(|error| argument(&error))?,

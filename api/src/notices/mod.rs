@@ -1,0 +1,3 @@
+//! What owners are told.
+
+pub(crate) mod list;
