@@ -52,6 +52,12 @@ pub(crate) struct Config {
     pub(crate) jwt_keys: Option<String>,
     /// Authorities of that address's certificate (PEM).
     pub(crate) jwt_keys_ca: Option<PathBuf>,
+    /// Witnesses of the log: addresses and keys.
+    pub(crate) witnesses: Option<String>,
+    /// Authorities of their certificates (PEM).
+    pub(crate) witnesses_ca: Option<PathBuf>,
+    /// How often the log is shown to them.
+    pub(crate) witness_interval_s: u64,
     /// Serve loopback without TLS, and at most 1,000 encounters: for development.
     pub(crate) insecure_dev: bool,
     /// Threads that scan; 0 takes every core.
@@ -95,6 +101,9 @@ impl Config {
             jwt_audience: None,
             jwt_keys: None,
             jwt_keys_ca: None,
+            witnesses: None,
+            witnesses_ca: None,
+            witness_interval_s: 10,
             insecure_dev: false,
             scan_threads: 0,
             index: Index::Exhaustive,
@@ -122,6 +131,7 @@ impl Config {
             .set_default("insecure_dev", false)?
             .set_default("scan_threads", 0)?
             .set_default("index", "exhaustive")?
+            .set_default("witness_interval_s", base.witness_interval_s)?
             .set_default("reserve_mib", base.reserve_mib)?
             .set_default("lookup_queue", base.lookup_queue as u64)?
             .set_default("body_limit_bytes", base.body_limit_bytes as u64)?
@@ -161,6 +171,9 @@ impl Config {
         if url.is_some() != self.jwt_keys_ca.is_some() {
             bail!("jwt_keys_ca belongs to an address in jwt_keys: nobody else's authorities are believed");
         }
+        if self.witnesses_ca.is_some() && self.witnesses.is_none() {
+            bail!("witnesses_ca is set, and witnesses is not");
+        }
         if self.insecure_dev && tls {
             bail!("insecure_dev is set beside tls_certificate: it is one or the other");
         }
@@ -183,6 +196,7 @@ impl Config {
             }
         }
         let positive = [
+            ("witness_interval_s", self.witness_interval_s),
             ("lookup_queue", self.lookup_queue as u64),
             ("body_limit_bytes", self.body_limit_bytes as u64),
             ("connection_limit", self.connection_limit as u64),
@@ -232,6 +246,8 @@ mod tests {
             "insecure_dev = true\nindex = 'ivf'",
             "insecure_dev = true\nlookup_queue = 'x'",
             "insecure_dev = true\nbackup_keys_folder = 'k'",
+            "insecure_dev = true\nwitnesses_ca = 'c'",
+            "insecure_dev = true\nwitness_interval_s = 0",
             "insecure_dev = true\njwt_issuer = 'i'",
             "insecure_dev = true\njwt_issuer = 'i'\njwt_keys = 'k'",
             "insecure_dev = true\njwt_issuer = 'i'\njwt_audience = 'a'\njwt_keys = 'http://k'",

@@ -26,6 +26,18 @@ pub(crate) struct Ready {
     has_callers: bool,
     /// What is weaker than it should be: `insecure_dev`.
     insecure: Vec<&'static str>,
+    /// Witnesses of the log, if there are to be some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    witnesses: Option<Seen>,
+}
+
+/// How many have seen the log.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Seen {
+    /// How many there are.
+    configured: u64,
+    /// How many have cosigned the last checkpoint that they were shown.
+    cosigned: u64,
 }
 
 /// What runs.
@@ -50,6 +62,7 @@ pub(crate) async fn readyz(State(node): State<Arc<Node>>) -> Result<Json<Ready>,
     if !node.scans() {
         return Err(Problem::fault("the scanning thread has stopped"));
     }
+    let state = node.witnesses.as_ref().map(|witnesses| witnesses.state());
     let (generation, as_of) = node.blocking(gallery::Gallery::ready).await?;
     Ok(Json(Ready {
         generation: generation.0,
@@ -57,6 +70,7 @@ pub(crate) async fn readyz(State(node): State<Arc<Node>>) -> Result<Json<Ready>,
         kernel: node.gallery.kernel().name(),
         has_callers: node.callers() > 0,
         insecure: node.insecure().into_iter().collect(),
+        witnesses: state.map(|(configured, cosigned)| Seen { configured, cosigned }),
     }))
 }
 

@@ -13,6 +13,8 @@ mod problem;
 
 mod scan_scheduler;
 
+mod witnesses;
+
 mod node;
 
 mod telemetry;
@@ -42,6 +44,8 @@ mod deduplications;
 mod notices;
 
 mod retention;
+
+mod log;
 
 mod grants;
 

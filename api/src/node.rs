@@ -5,11 +5,13 @@ use crate::{
     issuer::Issuer,
     problem::{Kind, Problem},
     scan_scheduler::{ScanScheduler, ScheduleError},
+    witnesses::Witnesses,
 };
 use gallery::{
-    Gallery, Setup, administer,
+    Gallery, Receipt, Setup, administer,
     ambient::Ambient,
     authority::Caller,
+    evidence,
     gallery::Backups,
     grant::Credential,
     keys::root::RootKey,
@@ -27,6 +29,7 @@ pub(crate) struct Node {
     pub(crate) long_answers: Arc<Semaphore>,
     scheduler: ScanScheduler,
     issuer: Option<Arc<Issuer>>,
+    pub(crate) witnesses: Option<Arc<Witnesses>>,
 }
 
 /// More encounters are not served without TLS.
@@ -38,6 +41,7 @@ impl Node {
     /// Opens the data folder and reads the tokens.
     pub(crate) fn open(config: &Config, root: RootKey) -> anyhow::Result<Self> {
         let issuer = Issuer::open(config)?.map(Arc::new);
+        let witnesses = Witnesses::open(config)?.map(Arc::new);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let threads = if config.scan_threads == 0 { cores } else { config.scan_threads };
         let (anchor, ledger) = (config.anchor.clone(), config.erasure_ledger.clone());
@@ -50,7 +54,7 @@ impl Node {
         let gallery = Arc::new(Gallery::open(&config.folder, setup, Ambient::system())?);
         let scheduler = ScanScheduler::start(Arc::clone(&gallery), config.lookup_queue)?;
         let long_answers = Arc::new(Semaphore::new(LONG_ANSWERS));
-        Ok(Self { config: config.clone(), gallery, long_answers, scheduler, issuer })
+        Ok(Self { config: config.clone(), gallery, long_answers, scheduler, issuer, witnesses })
     }
 
     /// Runs a verb where it may wait for the disk.
@@ -65,6 +69,12 @@ impl Node {
         let gallery = Arc::clone(&self.gallery);
         let done = tokio::task::spawn_blocking(move || verb(&gallery)).await;
         done.map_err(|_| Problem::fault("a verb has panicked"))?.map_err(Into::into)
+    }
+
+    /// The proof of a receipt, as text, if the log's tiles can be read.
+    pub(crate) async fn prove(self: &Arc<Self>, receipt: Receipt) -> Option<String> {
+        let gallery = Arc::clone(&self.gallery);
+        tokio::task::spawn_blocking(move || evidence::proof_of(&gallery, &receipt)).await.ok().flatten()
     }
 
     /// Does the thread that scans still run?

@@ -1,7 +1,7 @@
 //! Every door, once.
 
 use crate::{
-    backups, deduplications, encounters, enrolments, generations, grants, health, jobs, lookups,
+    backups, deduplications, encounters, enrolments, generations, grants, health, jobs, log, lookups,
     node::Node,
     notices,
     problem::{Kind, Problem},
@@ -58,6 +58,10 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(grants::create::propose_grant, grants::list::list_grants))
         .routes(routes!(grants::decide::revoke_grant))
         .routes(routes!(grants::decide::approve_grant))
+        .routes(routes!(log::checkpoint::read_checkpoint))
+        .routes(routes!(log::tile::read_tile))
+        .routes(routes!(log::proof::prove))
+        .routes(routes!(log::event::read_event))
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
         .routes(routes!(health::version))

@@ -54,6 +54,11 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
         tracing::warn!(%why, "a generation is built");
     }
     jobs::resume(&node.gallery)?;
+    if let Some(witnesses) = node.witnesses.clone() {
+        let gallery = Arc::clone(&node.gallery);
+        // It ends with the process.
+        std::thread::Builder::new().name("witnesses".to_owned()).spawn(move || witnesses.follow(&gallery))?;
+    }
     let gallery = Arc::clone(&node.gallery);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

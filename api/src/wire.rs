@@ -192,11 +192,21 @@ pub(crate) struct ReceiptBody {
     leaf_index: u64,
     /// RFC 6962 leaf hash, in hexadecimal.
     leaf_hash: String,
+    /// Of lookups and verifications: the leaf's place in the log and the log's signature (c2sp.org/tlog-proof), to be kept. It can be asked for anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proof: Option<String>,
+}
+
+impl ReceiptBody {
+    /// With the proof, if there is one.
+    pub(crate) fn proven(receipt: Receipt, proof: Option<String>) -> Self {
+        Self { proof, ..receipt.into() }
+    }
 }
 
 impl From<Receipt> for ReceiptBody {
     fn from(receipt: Receipt) -> Self {
-        Self { leaf_index: receipt.leaf_index(), leaf_hash: receipt.leaf_hash().to_string() }
+        Self { leaf_index: receipt.leaf_index(), leaf_hash: receipt.leaf_hash().to_string(), proof: None }
     }
 }
 

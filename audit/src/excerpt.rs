@@ -43,12 +43,12 @@ pub fn write(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{log::Log, storage::Disk};
+    use crate::{hash::Hash, log::Log, storage::Disk};
 
     #[test]
     fn an_excerpt_is_the_log_as_it_was() {
         let (whole, part) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let leaf = |tag: u64| Leaf { tag, salt: [tag as u8; 32], payload: vec![7; tag as usize] };
+        let leaf = |tag: u64| Leaf { tag, commitment: Hash([tag as u8; 32]), payload: vec![7; tag as usize] };
         let log = Log::open(Disk::open(whole.path()).unwrap()).unwrap();
         let mut heads = vec![log.head()];
         for tag in 1..=9 {

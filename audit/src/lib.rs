@@ -19,6 +19,18 @@ pub mod receipt;
 
 pub mod verify;
 
+pub mod proof;
+
+pub mod note;
+
+pub mod checkpoint;
+
+pub mod log_proof;
+
+pub mod witness;
+
+pub mod tile;
+
 pub mod log;
 
 pub mod excerpt;

@@ -3,17 +3,19 @@
 use crate::{
     anchor::{Anchor, AnchorError},
     receipt::Receipt,
-    segment::{self, Head, Leaf},
+    segment::{self, Head, Leaf, Segment},
     storage::Storage,
+    tile::Tiles,
     verify::{self, VerifyError},
 };
 
 use std::{
     io,
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
     time::Duration,
@@ -58,6 +60,7 @@ enum Message {
 pub struct Log {
     sender: SyncSender<Message>,
     head: Arc<Mutex<Head>>,
+    tiles: Option<Arc<Tiles>>,
     poisoned: Arc<AtomicBool>,
     failing: Arc<AtomicBool>,
     cut_bytes: u64,
@@ -70,7 +73,7 @@ impl Log {
     /// # Errors
     /// When the last segment cannot be read or is damaged.
     pub fn open<S: Storage>(storage: S) -> Result<Self, VerifyError> {
-        Self::open_with(storage, None, SEGMENT_LIMIT_BYTES)
+        Self::open_with(storage, None, None, SEGMENT_LIMIT_BYTES)
     }
 
     /// The same, with an anchor: the log must reach it, and from now on no leaf is acknowledged before the anchor
@@ -79,12 +82,25 @@ impl Log {
     /// # Errors
     /// As [`Self::open`], and when the log does not hold what the anchor knows. Nothing is changed then.
     pub fn open_anchored<S: Storage>(storage: S, anchor: Option<Anchor>) -> Result<Self, VerifyError> {
-        Self::open_with(storage, anchor, SEGMENT_LIMIT_BYTES)
+        Self::open_with(storage, anchor, None, SEGMENT_LIMIT_BYTES)
+    }
+
+    /// The same, with the tree's hashes in tiles in this folder, so that there are proofs.
+    ///
+    /// # Errors
+    /// As [`Self::open_anchored`], and when the tiles cannot be written.
+    pub fn open_tiled<S: Storage>(
+        storage: S,
+        anchor: Option<Anchor>,
+        tiles: &Path,
+    ) -> Result<Self, VerifyError> {
+        Self::open_with(storage, anchor, Some(Tiles::open(tiles)?), SEGMENT_LIMIT_BYTES)
     }
 
     pub(crate) fn open_with<S: Storage>(
         mut storage: S,
         mut anchor: Option<Anchor>,
+        tiles: Option<Tiles>,
         segment_limit_bytes: u64,
     ) -> Result<Self, VerifyError> {
         if let Some(anchor) = &anchor {
@@ -97,15 +113,16 @@ impl Log {
             Some(name) => {
                 let bytes = storage.read(&name)?;
                 let segment = verify::parse(&name, &bytes)?;
-                // A batch may be whole in the operating system's memory and not on the disk: after a killed
-                // process, or a failed sync. What is believed from here on is written and synced anew.
-                storage.create(&name, &bytes[..segment.length as usize])?;
                 cut_bytes = bytes.len() as u64 - segment.length;
-                length += segment.length;
-                head = segment.begins;
+                length += take_up(&mut storage, &name, &segment, bytes)?;
+                head = segment.begins.clone();
                 head.extend(&segment.leaves);
+                if let Some(tiles) = &tiles {
+                    tiles.follow(&storage, &segment.begins, &segment.leaves, &head)?;
+                }
             }
         }
+        let tiles = tiles.map(Arc::new);
         // What a stop left ahead of the anchor may be answered for from here on; and its mark may not be on the disk.
         if let Some(anchor) = &mut anchor {
             anchor.put(&head).map_err(AnchorError::Io)?;
@@ -122,12 +139,13 @@ impl Log {
             poisoned: Arc::clone(&poisoned),
             failing: Arc::clone(&failing),
             shared: Arc::clone(&shared),
+            tiles: tiles.clone(),
         };
         let thread = std::thread::Builder::new()
             .name("audit-log".to_owned())
             .spawn(move || writer.run(&receiver))
             .map_err(VerifyError::Io)?;
-        Ok(Self { sender, head: shared, poisoned, failing, cut_bytes, thread: Some(thread) })
+        Ok(Self { sender, head: shared, tiles, poisoned, failing, cut_bytes, thread: Some(thread) })
     }
 
     /// Appends leaves, next to each other, and returns when they are durable.
@@ -138,6 +156,25 @@ impl Log {
         let (reply, answer) = sync_channel(1);
         self.sender.send(Message::Append(leaves, reply)).map_err(|_| AppendError::Poisoned)?;
         answer.recv().map_err(|_| AppendError::Poisoned)?
+    }
+
+    /// The same, for no longer than this: what is not durable by then may be so later, and its writer hears nothing of it.
+    ///
+    /// # Errors
+    /// When they are not durable.
+    pub fn append_within(&self, leaves: Vec<Leaf>, patience: Duration) -> Result<Vec<Receipt>, AppendError> {
+        let slow = || AppendError::Unwritten("it takes too long".to_owned());
+        let (reply, answer) = sync_channel(1);
+        match self.sender.try_send(Message::Append(leaves, reply)) {
+            Ok(()) => (),
+            Err(TrySendError::Full(_)) => return Err(slow()),
+            Err(TrySendError::Disconnected(_)) => return Err(AppendError::Poisoned),
+        }
+        match answer.recv_timeout(patience) {
+            Ok(receipts) => receipts,
+            Err(RecvTimeoutError::Timeout) => Err(slow()),
+            Err(RecvTimeoutError::Disconnected) => Err(AppendError::Poisoned),
+        }
     }
 
     /// Has a sync failed, or the writing thread ended? Then nothing is appended before a restart.
@@ -155,6 +192,11 @@ impl Log {
         self.cut_bytes
     }
 
+    /// The tree's hashes, if they are kept.
+    pub fn tiles(&self) -> Option<&Tiles> {
+        self.tiles.as_deref()
+    }
+
     /// The log's head: all leaves that are durable.
     pub fn head(&self) -> Head {
         self.head.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -169,6 +211,18 @@ impl Drop for Log {
             let _ = thread.join();
         }
     }
+}
+
+/// A batch may be whole in the operating system's memory and not on the disk: after a killed process, or a failed sync. What is believed from here
+/// on is written and synced anew, in the format of today. Returns the segment's length.
+fn take_up(storage: &mut impl Storage, name: &str, segment: &Segment, mut bytes: Vec<u8>) -> io::Result<u64> {
+    bytes.truncate(segment.length as usize);
+    if !segment.current {
+        bytes = segment::header(&segment.begins);
+        bytes.extend(segment::batch(segment.begins.tree.size(), &segment.leaves));
+    }
+    storage.create(name, &bytes)?;
+    Ok(bytes.len() as u64)
 }
 
 fn start_segment(storage: &mut impl Storage, head: &Head) -> io::Result<u64> {
@@ -188,6 +242,7 @@ struct Writer<S> {
     /// Could the last batch not be written?
     failing: Arc<AtomicBool>,
     shared: Arc<Mutex<Head>>,
+    tiles: Option<Arc<Tiles>>,
 }
 
 impl<S: Storage> Writer<S> {
@@ -258,6 +313,8 @@ impl<S: Storage> Writer<S> {
             // Made whole or not at all; what a failure left of it is replaced by the next try, before which
             // nothing is appended.
             let started = start_segment(&mut self.storage, &self.head);
+            // What is not on the disk is made anew at a start after a loss of power.
+            let _ = self.tiles.as_ref().map(|tiles| tiles.settle());
             self.length = started.map_err(|error| self.unwritten(&error))?;
         }
         let bytes = segment::batch(self.head.tree.size(), leaves);
@@ -279,6 +336,8 @@ impl<S: Storage> Writer<S> {
         }
         self.failing.store(false, Ordering::Release);
         self.length += bytes.len() as u64;
+        // Made of the log: if they cannot be written, there are no proofs before the next start, and all else goes on.
+        let _ = self.tiles.as_ref().map(|tiles| tiles.extend(self.head.tree.size(), leaves));
         self.head = head;
         self.shared.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.head);
         Ok(())
@@ -288,11 +347,11 @@ impl<S: Storage> Writer<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage::Disk;
-    use std::{path::Path, sync::atomic::AtomicU8};
+    use crate::{hash::Hash, storage::Disk};
+    use std::sync::atomic::AtomicU8;
 
     fn leaf(tag: u64) -> Leaf {
-        Leaf { tag, salt: [tag as u8; 32], payload: format!("event {tag}").into_bytes() }
+        Leaf { tag, commitment: Hash([tag as u8; 32]), payload: format!("event {tag}").into_bytes() }
     }
 
     /// A disk that can be told to fail: 1 = the next writes, half-way; 2 = syncs; 3 = new
@@ -389,7 +448,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let fault = Arc::new(AtomicU8::new(0));
         let disk = Failing(Disk::open(folder.path()).unwrap(), Arc::clone(&fault));
-        let log = Log::open_with(disk, None, 100).unwrap();
+        let log = Log::open_with(disk, None, None, 100).unwrap();
         log.append(vec![leaf(1)]).unwrap();
         fault.store(3, Ordering::SeqCst);
         assert!(matches!(log.append(vec![leaf(2)]), Err(AppendError::Unwritten(_))));
@@ -421,7 +480,7 @@ mod tests {
         let disk = || Disk::open(folder.path()).unwrap();
         let mut given = Vec::new();
         for tag in 1..=40 {
-            let log = Log::open_with(disk(), None, 300).unwrap();
+            let log = Log::open_with(disk(), None, None, 300).unwrap();
             assert_eq!(log.head().last_tag, tag - 1);
             given.push((tag, log.append(vec![leaf(tag)]).unwrap()[0]));
         }
@@ -445,8 +504,9 @@ mod tests {
         Anchor::create(&path, &Head::default()).unwrap();
         assert!(matches!(Anchor::create(&path, &Head::default()), Err(AnchorError::Exists(_))));
         let log_folder = folder.path().join("log");
-        let open =
-            |at: &Path| Log::open_with(Disk::open(at).unwrap(), Some(Anchor::open(&path).unwrap()), 300);
+        let open = |at: &Path| {
+            Log::open_with(Disk::open(at).unwrap(), Some(Anchor::open(&path).unwrap()), None, 300)
+        };
         for tag in 1..=30 {
             let log = open(&log_folder).unwrap();
             assert!(matches!(Anchor::open(&path), Err(AnchorError::Locked(_))));
@@ -468,7 +528,7 @@ mod tests {
         drop(other);
         let unlike = open(&copy).unwrap_err();
         assert!(matches!(unlike, VerifyError::Anchor(AnchorError::Other(30))), "{unlike}");
-        let alone = Log::open_with(Disk::open(&log_folder).unwrap(), None, 300).unwrap();
+        let alone = Log::open_with(Disk::open(&log_folder).unwrap(), None, None, 300).unwrap();
         (31..=60).for_each(|tag| drop(alone.append(vec![leaf(tag)]).unwrap()));
         drop(alone);
         assert_eq!(open(&log_folder).unwrap().head().tree.size(), 60);

@@ -1,7 +1,7 @@
 //! The power fails, or the process is killed, at any moment: a log on a disk in memory that loses, tears and reorders what
 //! was not synced. `LIMEN_IMAGES` says how often.
 
-use crate::{log::Log, receipt::Receipt, segment::Leaf, storage::Storage, verify};
+use crate::{hash::Hash, log::Log, receipt::Receipt, segment::Leaf, storage::Storage, verify};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -153,7 +153,7 @@ fn no_acknowledged_leaf_is_lost_or_moved() {
         let disk = Fragile(Arc::new(Mutex::new(memory)));
         let mut receipts: Vec<(u64, Receipt)> = Vec::new();
         for _ in 0..10 {
-            if let Ok(log) = Log::open_with(disk.clone(), None, 700) {
+            if let Ok(log) = Log::open_with(disk.clone(), None, None, 700) {
                 opened += 1;
                 for size in (1..=3).cycle() {
                     let leaves: Vec<Leaf> = (tag + 1..=tag + size).map(leaf).collect();
@@ -179,5 +179,5 @@ fn no_acknowledged_leaf_is_lost_or_moved() {
 }
 
 fn leaf(tag: u64) -> Leaf {
-    Leaf { tag, salt: [tag as u8; 32], payload: vec![tag as u8; 1 + (tag * 37 % 200) as usize] }
+    Leaf { tag, commitment: Hash([tag as u8; 32]), payload: vec![tag as u8; 1 + (tag * 37 % 200) as usize] }
 }

@@ -2,7 +2,9 @@
 
 use crate::{hash, hash::Hash, tree::Frontier};
 
-const SEGMENT_MAGIC: &[u8; 8] = b"LIMENLG1";
+const SEGMENT_MAGIC: &[u8; 8] = b"LIMENLG2";
+/// Its leaves have a salt where the others have a commitment, and their payloads are not sealed.
+const FIRST_MAGIC: &[u8; 8] = b"LIMENLG1";
 const BATCH_MAGIC: &[u8; 4] = b"BTCH";
 const BATCH_HEADER: usize = 12;
 
@@ -11,16 +13,16 @@ const BATCH_HEADER: usize = 12;
 pub struct Leaf {
     /// The writer's own ascending sequence number; 0 if this leaf comes from no store.
     pub tag: u64,
-    /// Hides the payload behind its hash: from a random source.
-    pub salt: [u8; 32],
-    /// Opaque bytes.
+    /// What the tree holds of the payload: see [`hash::commitment`].
+    pub commitment: Hash,
+    /// What the writer keeps beside it, sealed: opaque here. Of a log of the first format: 0, the salt, and the payload in plain.
     pub payload: Vec<u8>,
 }
 
 impl Leaf {
     /// The leaf's hash in the tree.
     pub fn hash(&self) -> Hash {
-        hash::leaf(hash::commitment(&self.salt, &self.payload))
+        hash::leaf(self.commitment)
     }
 }
 
@@ -82,7 +84,7 @@ pub fn batch(first: u64, leaves: &[Leaf]) -> Vec<u8> {
     bytes.extend(length(leaves.len()).to_le_bytes());
     for leaf in leaves {
         bytes.extend(leaf.tag.to_le_bytes());
-        bytes.extend(leaf.salt);
+        bytes.extend(leaf.commitment.0);
         bytes.extend(length(leaf.payload.len()).to_le_bytes());
         bytes.extend(&leaf.payload);
     }
@@ -123,6 +125,8 @@ pub struct Segment {
     pub leaves: Vec<Leaf>,
     /// Bytes up to the end of the last whole batch.
     pub length: u64,
+    /// Is it of the format that is written now?
+    pub current: bool,
 }
 
 /// Reads a segment. What follows the last whole batch is left out: it was never acknowledged.
@@ -131,6 +135,7 @@ pub struct Segment {
 /// When bytes that had been synced are not what was written.
 pub fn parse(bytes: &[u8]) -> Result<Segment, Damage> {
     let (begins, mut at) = parse_header(bytes).ok_or(Damage::Header)?;
+    let current = bytes.starts_with(SEGMENT_MAGIC);
     let mut leaves = Vec::new();
     while at < bytes.len() {
         let Some((body, end)) = whole_batch(bytes, at) else {
@@ -140,19 +145,19 @@ pub fn parse(bytes: &[u8]) -> Result<Segment, Damage> {
             }
             break;
         };
-        let (first, batch) = parse_batch(body).ok_or(Damage::Batch(at as u64))?;
+        let (first, batch) = parse_batch(body, current).ok_or(Damage::Batch(at as u64))?;
         if first != begins.tree.size() + leaves.len() as u64 {
             return Err(Damage::Order(at as u64));
         }
         leaves.extend(batch);
         at = end;
     }
-    Ok(Segment { begins, leaves, length: at as u64 })
+    Ok(Segment { begins, leaves, length: at as u64, current })
 }
 
 fn parse_header(bytes: &[u8]) -> Option<(Head, usize)> {
     let mut reader = Reader(bytes);
-    reader.array::<8>().filter(|magic| magic == SEGMENT_MAGIC)?;
+    reader.array::<8>().filter(|magic| magic == SEGMENT_MAGIC || magic == FIRST_MAGIC)?;
     let (size, last_tag) = (reader.u64()?, reader.u64()?);
     let roots = (0..reader.u32()?.min(65)).map(|_| reader.array().map(Hash)).collect::<Option<_>>()?;
     let length = bytes.len() - reader.0.len();
@@ -170,12 +175,18 @@ fn whole_batch(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
     (checksum == batch_checksum(&bytes[at..end])).then(|| (&bytes[at + BATCH_HEADER..end], end))
 }
 
-fn parse_batch(body: &[u8]) -> Option<(u64, Vec<Leaf>)> {
+fn parse_batch(body: &[u8], current: bool) -> Option<(u64, Vec<Leaf>)> {
     let mut reader = Reader(body);
     let (first, count) = (reader.u64()?, reader.u32()?);
     let leaf = |reader: &mut Reader<'_>| {
-        let (tag, salt, length) = (reader.u64()?, reader.array()?, reader.u32()? as usize);
-        Some(Leaf { tag, salt, payload: reader.bytes(length)?.to_vec() })
+        let (tag, hidden, length) = (reader.u64()?, reader.array()?, reader.u32()? as usize);
+        let payload = reader.bytes(length)?;
+        Some(if current {
+            Leaf { tag, commitment: Hash(hidden), payload: payload.to_vec() }
+        } else {
+            let commitment = hash::commitment(&hidden, payload);
+            Leaf { tag, commitment, payload: [&[0], hidden.as_slice(), payload].concat() }
+        })
     };
     let leaves = (0..count).map(|_| leaf(&mut reader)).collect::<Option<_>>()?;
     reader.0.is_empty().then_some((first, leaves))
@@ -208,8 +219,11 @@ mod tests {
     use super::*;
 
     fn leaves(from: u64, count: u64) -> Vec<Leaf> {
-        let leaf =
-            |i: u64| Leaf { tag: i + 1, salt: [i as u8; 32], payload: vec![i as u8; (i * 37 % 50) as usize] };
+        let leaf = |i: u64| Leaf {
+            tag: i + 1,
+            commitment: Hash([i as u8; 32]),
+            payload: vec![i as u8; (i * 37 % 50) as usize],
+        };
         (from..from + count).map(leaf).collect()
     }
 
@@ -232,6 +246,22 @@ mod tests {
         assert_eq!(read.leaves, leaves(5, 7));
         assert_eq!((read.begins.tree.size(), read.begins.last_tag), (5, 5));
         assert_eq!(read.length, *ends.last().unwrap() as u64);
+    }
+
+    #[test]
+    fn a_segment_of_the_first_format_gives_the_same_tree() {
+        let (salt, payload) = ([3; 32], b"event");
+        let leaf = Leaf { tag: 1, commitment: Hash(salt), payload: payload.to_vec() };
+        let mut bytes = header(&Head::default());
+        bytes[..8].copy_from_slice(FIRST_MAGIC);
+        let end = bytes.len() - 4;
+        let checksum = crc32c::crc32c(&bytes[..end]);
+        bytes[end..].copy_from_slice(&checksum.to_le_bytes());
+        bytes.extend(batch(0, &[leaf]));
+        let read = parse(&bytes).unwrap();
+        let hidden = hash::commitment(&salt, payload);
+        assert_eq!((read.current, read.leaves[0].commitment), (false, hidden));
+        assert_eq!(read.leaves[0].payload, [&[0], salt.as_slice(), payload].concat());
     }
 
     #[test]

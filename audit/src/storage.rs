@@ -41,6 +41,12 @@ impl Disk {
         Ok(Self { folder: folder.to_owned(), file: None })
     }
 
+    /// A folder that is there, to be read.
+    pub fn open_existing(folder: &Path) -> io::Result<Self> {
+        fs::read_dir(folder)?;
+        Ok(Self { folder: folder.to_owned(), file: None })
+    }
+
     fn file(&mut self) -> io::Result<&mut File> {
         self.file.as_mut().ok_or_else(|| io::Error::other("no file is open for appending"))
     }

@@ -6,7 +6,7 @@ use crate::{
     segment::{self, Damage, Head, Leaf},
     storage::Storage,
 };
-use std::io;
+use std::{io, ops::ControlFlow};
 
 /// Why a log is not what it was.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,25 @@ pub(crate) fn read(storage: &impl Storage, name: &str) -> Result<segment::Segmen
 
 pub(crate) fn parse(name: &str, bytes: &[u8]) -> Result<segment::Segment, VerifyError> {
     segment::parse(bytes).map_err(|damage| VerifyError::Damaged { name: name.to_owned(), damage })
+}
+
+/// Reads leaves in order until `visit` has seen enough, each segment by itself: that each continues the one before is [`verify`]'s to say.
+///
+/// # Errors
+/// When a file cannot be read or is damaged.
+pub fn walk(
+    storage: &impl Storage,
+    mut visit: impl FnMut(u64, &Leaf) -> ControlFlow<()>,
+) -> Result<(), VerifyError> {
+    for name in segments(storage)? {
+        let segment = read(storage, &name)?;
+        for (leaf, index) in segment.leaves.iter().zip(segment.begins.tree.size()..) {
+            if visit(index, leaf).is_break() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Reads every leaf in order, gives each to `visit` with its index, and returns the head that follows from

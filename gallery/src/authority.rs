@@ -75,6 +75,8 @@ verbs! {
     Publish(());
     /// Build what is searched anew, and put it in place.
     Rebuild(());
+    /// Read the audit log.
+    Audit(());
     /// Grant what others may do, and take it back.
     Administer(());
 }
@@ -155,6 +157,9 @@ pub enum Refusal {
     /// Features that were not made here of an image are a right of their own.
     #[error("this caller may not search with features of its own (raw_probes)")]
     RawProbe,
+    /// A threshold of the caller's own would tell the score.
+    #[error("only who may see scores chooses a threshold")]
+    Threshold,
     /// Somebody must have authorised the search.
     #[error("watchlist {index} is searched under an authorisation only, and none is given")]
     Authorisation {

@@ -33,6 +33,8 @@ pub enum VerbName {
     Publish,
     /// Build what is searched anew, and put it in place.
     Rebuild,
+    /// Read the audit log.
+    Audit,
     /// Grant what others may do, and take it back.
     Administer,
 }
@@ -51,6 +53,7 @@ impl VerbName {
         Self::Inspect,
         Self::Publish,
         Self::Rebuild,
+        Self::Audit,
         Self::Administer,
     ];
 
@@ -68,6 +71,7 @@ impl VerbName {
             Self::Inspect => "inspect",
             Self::Publish => "publish",
             Self::Rebuild => "rebuild",
+            Self::Audit => "audit",
             Self::Administer => "administer",
         }
     }
@@ -77,12 +81,13 @@ impl Role {
     /// What it may do; of an integrator, what it may be given.
     pub fn verbs(self) -> &'static [VerbName] {
         use VerbName::{
-            Administer, Authorise, Enrol, Erase, Inspect, Lookup, Publish, Reassign, Rebuild, Restrict,
-            Retire, Verify,
+            Administer, Audit, Authorise, Enrol, Erase, Inspect, Lookup, Publish, Reassign, Rebuild,
+            Restrict, Retire, Verify,
         };
         match self {
             Self::Checkpoint => &[Lookup, Verify, Authorise],
-            Self::Adjudicator | Self::Auditor => &[],
+            Self::Adjudicator => &[],
+            Self::Auditor => &[Audit],
             Self::Enroller => &[Enrol, Retire, Restrict, Erase, Reassign, Inspect, Publish],
             Self::IndexAdmin => &[Rebuild],
             Self::Integrator => &[Lookup, Verify, Authorise, Enrol, Retire, Restrict, Erase, Inspect],

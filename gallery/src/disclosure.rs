@@ -38,6 +38,14 @@ pub(crate) struct Disclosure {
     pub(crate) notices: Vec<Notice>,
 }
 
+/// A subject's place on a watchlist, as its searcher sees it.
+#[derive(Clone, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) list: &'a Watchlist,
+    pub(crate) told: Told,
+    pub(crate) visibility: Visibility,
+}
+
 /// Who searches, and in which search.
 pub(crate) struct Searcher<'a, V: Verb<Ground = Ground>> {
     pub(crate) permit: &'a Permit<V>,
@@ -55,46 +63,55 @@ impl<V: Verb<Ground = Ground>> Searcher<'_, V> {
     ) -> Result<Disclosure, StoreError> {
         let mut disclosure = Disclosure::default();
         for one in all {
-            let mut shown = Visibility::Silent;
-            for list in self.lists(one) {
-                let visibility = self.visibility(store, one.subject, list)?;
-                shown = shown.max(visibility);
-                if visibility < Visibility::Full {
-                    disclosure.notices.push(self.notice(one.subject, list, visibility));
+            let full = disclosure.candidates.len() >= limit as usize;
+            let (mut places, mut shown) = (Vec::new(), Visibility::Silent);
+            for list in one.lists.iter().map(|at| self.permit.watchlists()[*at].as_ref()) {
+                if full && self.is_own(list) {
+                    shown = Visibility::Full; // and nothing is to be read
+                    continue;
                 }
+                let Some(place) = self.place(store, one.subject, list)? else { continue };
+                shown = shown.max(place.visibility);
+                if place.visibility < Visibility::Full {
+                    disclosure.notices.push(self.notice(one.subject, &place));
+                }
+                places.push(place);
             }
             if shown == Visibility::Silent {
                 continue;
             }
             disclosure.total += 1;
-            if disclosure.candidates.len() < limit as usize {
+            if !full {
                 let rank = disclosure.candidates.len() as u32 + 1;
-                disclosure.candidates.push(self.candidate(store, one, rank)?);
+                disclosure.candidates.push(self.candidate(store, one, rank, places)?);
             }
         }
         Ok(disclosure)
     }
 
-    fn lists<'a>(&'a self, one: &'a Reaching) -> impl Iterator<Item = &'a Watchlist> {
-        one.lists.iter().map(|at| self.permit.watchlists()[*at].as_ref())
+    fn is_own(&self, list: &Watchlist) -> bool {
+        list.owner == self.permit.actor().nation
     }
 
-    /// How much is shown of a subject's place on a watchlist. Nothing is read for the nation's own.
-    pub(crate) fn visibility(
+    /// A subject's place on a watchlist, and how much of it is shown; `None` if somebody of another nation has left it since: as if nobody had been there.
+    pub(crate) fn place<'b>(
         &self,
         store: &Reading<'_>,
         subject: SubjectId,
-        list: &Watchlist,
-    ) -> Result<Visibility, StoreError> {
-        if list.owner == self.permit.actor().nation {
-            return Ok(Visibility::Full);
-        }
-        let Listing { category, remarks } = listing(store, subject, list)?;
-        Ok(list.policy.terms(category, &remarks).handling.shows(false, self.permit.ground().purpose))
+        list: &'b Watchlist,
+    ) -> Result<Option<Place<'b>>, StoreError> {
+        let own = self.is_own(list);
+        let Listing { category, remarks } = match listing(store, subject, list) {
+            Err(StoreError::Erased(_) | StoreError::Moved(_)) if !own => return Ok(None),
+            listing => listing?,
+        };
+        let terms = list.policy.terms(category, &remarks);
+        let visibility = terms.handling.shows(own, self.permit.ground().purpose);
+        Ok(Some(Place { list, told: Told { category, terms }, visibility }))
     }
 
     /// What the owner is told.
-    pub(crate) fn notice(&self, subject: SubjectId, list: &Watchlist, visibility: Visibility) -> Notice {
+    pub(crate) fn notice(&self, subject: SubjectId, &Place { list, visibility, .. }: &Place<'_>) -> Notice {
         let Actor { agency, nation, station, .. } = self.permit.actor().clone();
         Notice {
             owner: list.owner.clone(),
@@ -110,35 +127,30 @@ impl<V: Verb<Ground = Ground>> Searcher<'_, V> {
         }
     }
 
-    fn candidate(&self, store: &Reading<'_>, one: &Reaching, rank: u32) -> Result<Candidate, StoreError> {
-        let (mut watchlists, mut threshold) = (Vec::new(), None::<f32>);
-        for list in self.lists(one) {
-            let visibility = self.visibility(store, one.subject, list)?;
-            if visibility == Visibility::Silent {
-                continue;
-            }
-            let told = match visibility {
-                Visibility::Full => {
-                    let own = list.policy.threshold.value();
-                    threshold = Some(threshold.map_or(own, |least| least.min(own)));
-                    Some(told(store, one.subject, list)?)
-                }
-                _ => None,
-            };
-            watchlists.push(Listed { watchlist: list.id, owner: list.owner.clone(), told });
-        }
+    fn candidate(
+        &self,
+        store: &Reading<'_>,
+        one: &Reaching,
+        rank: u32,
+        places: Vec<Place<'_>>,
+    ) -> Result<Candidate, StoreError> {
+        let in_full = places.iter().filter(|place| place.visibility == Visibility::Full);
+        let threshold = in_full.map(|place| place.list.policy.threshold.value()).reduce(f32::min);
+        let shown = places.into_iter().filter(|place| place.visibility > Visibility::Silent);
+        let watchlists = shown.map(|Place { list, told, visibility }| Listed {
+            watchlist: list.id,
+            owner: list.owner.clone(),
+            told: (visibility == Visibility::Full).then_some(told),
+        });
         let seen = threshold.map(|threshold| {
             // It was found a moment ago.
             let encounter = read::encounter_id(store, one.encounter)?;
             let encounter = encounter.ok_or(StoreError::Moved(one.subject))?;
-            Ok::<_, StoreError>(Seen {
-                subject: one.subject,
-                encounter,
-                likeness: self.likeness(one.score, threshold),
-            })
+            let likeness = self.likeness(one.score, threshold);
+            Ok::<_, StoreError>(Seen { subject: one.subject, encounter, likeness })
         });
         let reference = read::reference_of(store, one.subject)?.ok_or(StoreError::Erased(one.subject))?;
-        Ok(Candidate { rank, reference, seen: seen.transpose()?, watchlists })
+        Ok(Candidate { rank, reference, seen: seen.transpose()?, watchlists: watchlists.collect() })
     }
 
     /// The score for who may see scores, a band for all others.
@@ -155,17 +167,10 @@ impl<V: Verb<Ground = Ground>> Searcher<'_, V> {
     }
 }
 
-/// What is told of a place that is shown in full.
-pub(crate) fn told(store: &Reading<'_>, subject: SubjectId, list: &Watchlist) -> Result<Told, StoreError> {
-    let Listing { category, remarks } = listing(store, subject, list)?;
-    Ok(Told { category, terms: list.policy.terms(category, &remarks) })
-}
-
 fn listing(store: &Reading<'_>, subject: SubjectId, list: &Watchlist) -> Result<Listing, StoreError> {
     if !standing::is_there(store, subject)? {
         return Err(StoreError::Erased(subject)); // since it was found
     }
     let entry = read::entry(store, subject, list.id)?;
-    let missing = || StoreError::Damaged(format!("subject {subject} has no entry on {}", list.id));
-    entry.map(|(listing, _)| listing).ok_or_else(missing)
+    entry.map(|(listing, _)| listing).ok_or(StoreError::Moved(subject)) // to whom it is now merged into
 }

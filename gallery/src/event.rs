@@ -148,6 +148,16 @@ pub enum What {
         /// Who.
         subject: SubjectId,
     },
+    /// An event was read.
+    ReadLog {
+        /// Which leaf.
+        leaf: u64,
+    },
+    /// The legal time of the events of months is over: nobody can read them any more.
+    ForgetEvents {
+        /// Which months.
+        months: Vec<String>,
+    },
     /// Features were exported.
     Export {
         /// Of which watchlist.

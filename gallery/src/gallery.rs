@@ -4,6 +4,7 @@ use crate::{
     ambient::Ambient,
     authority::{Actor, Caller, Ground, Permit, Refusal, Verb},
     clock::{Awaiting, Watch},
+    cosigned::Cosigned,
     event::{Event, What},
     fault::{NotPermitted, TurnError},
     generation::{Current, manifest::GenerationError},
@@ -17,14 +18,17 @@ use crate::{
 use audit::{
     log::{AppendError, Log},
     receipt::Receipt,
-    segment::Leaf,
 };
 use matcher::kernel::Kernel;
 use serde::{Serialize, de::DeserializeOwned};
-use std::{fs::File, path::PathBuf, sync::Arc};
+use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
 /// The audit log's folder in a data folder.
 pub(crate) const LOG_FOLDER: &str = "log";
+/// That of its tiles, which are made of it.
+pub(crate) const TILES_FOLDER: &str = "tiles";
+/// How long an answer waits for its event to be durable.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where a node makes its backups: in folders that are there.
 #[derive(Clone, Debug)]
@@ -58,6 +62,7 @@ pub struct Gallery {
     pub(crate) files: std::sync::RwLock<()>,
     pub(crate) running: Running,
     pub(crate) awaiting: Awaiting,
+    pub(crate) cosigned: Cosigned,
     /// Why the generation that was chosen is not the one that is searched, if so.
     pub(crate) unused: Option<GenerationError>,
     pub(crate) folder: PathBuf,
@@ -103,11 +108,11 @@ impl Gallery {
         if self.writer.stopped() {
             return Err(AppendError::Poisoned);
         }
-        let salt = self.ambient.random();
-        let event =
-            Event { at: self.ambient.clock.now(), actor: actor.clone(), sequence: None, what: what(&salt) };
-        let receipts = self.log.append(vec![Leaf { tag: 0, salt, payload: event.payload() }])?;
-        Ok(receipts[0])
+        let (salt, at) = (self.ambient.random(), self.ambient.clock.now());
+        let event = Event { at, actor: actor.clone(), sequence: None, what: what(&salt) };
+        let leaf = self.keys.log().seal(&self.ambient, at, 0, &salt, &event.payload());
+        let leaf = leaf.map_err(|error| AppendError::Unwritten(error.to_string()))?;
+        Ok(self.log.append_within(vec![leaf], PATIENCE)?[0])
     }
 
     /// Puts a refusal into the log before the caller hears of it.

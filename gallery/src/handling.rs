@@ -63,6 +63,20 @@ pub enum Visibility {
 }
 
 impl Handling {
+    /// Both at once: where they differ, a restriction that names both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        if self == other {
+            return self;
+        }
+        let words = |one: Self| match one {
+            Self::H3(restriction) => restriction.to_string(),
+            code => code.to_string(),
+        };
+        let both: String = format!("{}; {}", words(self), words(other)).chars().take(1000).collect();
+        Self::H3(Instruction(both.trim_end().to_owned()))
+    }
+
     /// What is shown of a record to who searches for this purpose: to its own nation all. What may only serve against crime is not shown to
     /// who searches for something else; what may not be passed on is shown by its reference; and a restriction that only people can
     /// read is kept by showing nothing.
@@ -236,6 +250,16 @@ mod tests {
             assert!(bad.parse::<Grading>().is_err(), "{bad:?}");
         }
         assert!("x".repeat(1001).parse::<Instruction>().is_err());
+    }
+
+    #[test]
+    fn two_codes_hold_together() {
+        let both =
+            |one: &str, other: &str| one.parse::<Handling>().unwrap().and(other.parse().unwrap()).to_string();
+        assert_eq!((both("H1", "H1"), both("H0", "H2")), ("H1".to_owned(), "H3: H0; H2".to_owned()));
+        assert_eq!(both("H3: ask us", "H1"), "H3: ask us; H1");
+        let long = format!("H3: {}", "x".repeat(1000));
+        assert!(both(&long, "H1").parse::<Handling>().is_ok());
     }
 
     #[test]

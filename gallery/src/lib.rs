@@ -50,6 +50,8 @@ mod fault;
 
 mod register;
 
+mod cosigned;
+
 pub mod gallery;
 
 mod priority;
@@ -71,6 +73,12 @@ pub mod jobs;
 pub mod erase;
 
 pub mod open;
+
+pub mod evidence;
+
+pub mod submission;
+
+pub mod report;
 
 pub mod status;
 

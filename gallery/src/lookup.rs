@@ -4,7 +4,7 @@
 //! [`prepare`] each, [`search_batch`] all together, [`conclude`] each.
 
 use crate::{
-    authority::{self, Actor, Caller, Ground, Lookup, Permit, Refusal},
+    authority::{self, Actor, Caller, Ground, Lookup, Permit, Refusal, Verb},
     decision::{Candidate, Certificate, Decision, LookupAnswer, Reason},
     disclosure::{Disclosure, Reaching, Searcher},
     event::{ProbeDigest, What, salted_digest},
@@ -13,6 +13,7 @@ use crate::{
     gallery::{Asked, Gallery, Turn},
     id::{LookupId, WatchlistId},
     idempotency::{Idempotency, KeyError},
+    law::Allowance,
     notice::{Notice, Search},
     record::{
         WriteError,
@@ -49,7 +50,7 @@ pub struct LookupRequest {
     pub probe: RawFeatures,
     /// How many candidates to list at most.
     pub limit: u32,
-    /// A stricter threshold than the watchlists' own.
+    /// A stricter threshold than the watchlists' own, for who may see scores.
     pub threshold: Option<Threshold>,
 }
 
@@ -134,7 +135,7 @@ pub fn prepare(
     let permit =
         authority::permit_search::<Lookup>(caller, &snapshot.catalogue, &watchlists, ground.clone(), now);
     let asked = Asked { watchlists: &watchlists, ground: Some(&ground), ..Asked::default() };
-    let permit = gallery.logged(caller, asked, permit)?;
+    let permit = gallery.logged(caller, asked, permit.and_then(|permit| may_choose(permit, threshold)))?;
     let claim = match gallery.turn(caller, idempotency)? {
         Turn::Again(answer, receipt) => return Ok(Preparation::Answered(Box::new(answer), receipt)),
         Turn::First(claim) => claim,
@@ -151,6 +152,17 @@ pub fn prepare(
         limit,
         claim,
     })))
+}
+
+/// Who sees no scores chooses no threshold: a few would tell the score.
+pub(crate) fn may_choose<V: Verb>(
+    permit: Permit<V>,
+    threshold: Option<Threshold>,
+) -> Result<Permit<V>, Refusal> {
+    match threshold {
+        Some(_) if !permit.allows(Allowance::Scores) => Err(Refusal::Threshold),
+        _ => Ok(permit),
+    }
 }
 
 fn check_bounds(watchlists: &[WatchlistId], limit: u32) -> Result<(), LookupError> {
@@ -257,11 +269,10 @@ fn record(
         Some(authorise_by) => {
             let salt = Hash(gallery.ambient.random()).to_string();
             let findings = Findings { salt: Some(salt), ..findings };
-            let name = claim.as_ref().map(|claim| claim.with.key.as_str().to_owned());
             let caller = actor.identity();
             let results = withheld(&findings, authorise_by);
             let lookup = findings.answer.lookup;
-            (results, Some(Pending { lookup, caller, name, authorise_by, findings }))
+            (results, Some(Pending { lookup, caller, authorise_by, findings }))
         }
     };
     let foreign = permit.watchlists().iter().any(|list| list.owner != actor.nation);

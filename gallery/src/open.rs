@@ -3,8 +3,9 @@
 use crate::{
     ambient::Ambient,
     clock::{Awaiting, Watch},
+    cosigned::Cosigned,
     erase,
-    gallery::{Backups, Gallery, LOG_FOLDER},
+    gallery::{Backups, Gallery, LOG_FOLDER, TILES_FOLDER},
     generation::{Current, Index, Site, files::Yard},
     idempotency::Claims,
     job::Running,
@@ -165,11 +166,12 @@ impl Gallery {
         let (database, log_folder) = (folder.join(record::FILE_NAME), folder.join(LOG_FOLDER));
         Self::must_be_whole(folder)?;
         let lock = lock(folder)?;
-        let keys = Arc::new(Keys::open(&folder.join(keys::FOLDER), &root)?);
+        let keys = Arc::new(Keys::open(&folder.join(keys::FOLDER), &root, &ambient)?);
         // The log first: where it does not reach its anchor, nothing is changed.
         let open = |path: &Path| Anchor::must_be_outside(path, folder).and_then(|()| Anchor::open(path));
         let anchor = anchor.as_deref().map(open).transpose()?;
-        let log = Arc::new(Log::open_anchored(storage(Disk::open(&log_folder)?), anchor)?);
+        let log = Log::open_tiled(storage(Disk::open(&log_folder)?), anchor, &folder.join(TILES_FOLDER))?;
+        let log = Arc::new(log);
         let mut connection = record::open_for_writing(&database, false)?;
         recover::settle_store(&connection)?; // before the log is compared with it
         recover::reconcile(&mut connection, &log, &log_folder)?;
@@ -186,6 +188,7 @@ impl Gallery {
         let (snapshot, unused) = begin::searched(&mut connection, &keys, &ledger, yard, &site)?;
         let sequence = snapshot.as_of;
         let current = Current::begin(snapshot);
+        let cosigned = Cosigned::open(folder, keys.log().signing().verifier());
         let watch = Arc::new(Watch::since(answer::clock(&connection)?));
         let beside = Beside {
             log: Arc::clone(&log),
@@ -214,6 +217,7 @@ impl Gallery {
             files: std::sync::RwLock::new(()),
             running: Running::default(),
             awaiting: Awaiting::default(),
+            cosigned,
             unused,
             folder: folder.to_owned(),
             reserve_bytes,

@@ -8,10 +8,11 @@ use crate::{
     backup::{self, Backup, BackupError},
     erase,
     event::{Event, What},
+    evidence,
     gallery::{Gallery, LOG_FOLDER},
     generation::manifest,
     id::{GrantId, RecordSequence},
-    keys::{self, KeysError, ledger::Ledger, root::RootKey},
+    keys::{self, Keys, KeysError, ledger::Ledger, root::RootKey},
     open::{OpenError, Setup},
     record::{WriteError, recover::RecoverError},
 };
@@ -133,13 +134,13 @@ pub fn restore(order: &Order<'_>, root: &RootKey, ambient: &Ambient) -> Result<R
         storage::rename_folder(&making, folder).map_err(|error| failed(folder, error))?;
     }
     let keys_there = folder.join(keys::FOLDER);
-    let keys_of_folder = keys::Keys::open(&keys_there, root).is_ok();
+    let keys_of_folder = Keys::open(&keys_there, root, ambient).ok();
     match keys {
         Some(keys) => drop(backup::check(keys, root)?),
-        None if keys_of_folder => (),
+        None if keys_of_folder.is_some() => (),
         None => return Err(RestoreError::NoKeys),
     }
-    let lost = lost(&manifest, folder, anchor);
+    let lost = lost(&manifest, folder, anchor, keys_of_folder.as_ref());
     if folder.exists() && !replace {
         return Err(RestoreError::Exists { folder: folder.to_owned(), lost });
     }
@@ -155,7 +156,8 @@ pub fn restore(order: &Order<'_>, root: &RootKey, ambient: &Ambient) -> Result<R
         backup::copy(&from.join(name), &making.join(name))?;
     }
     let keys_from = keys.map_or(keys_there, Path::to_owned);
-    for name in keys::FILES {
+    // A backup from before the log had keys has none of them: another log key is made, and a witness says so.
+    for name in keys::FILES.into_iter().filter(|name| *name != keys::LOG || keys_from.join(name).is_file()) {
         backup::copy(&keys_from.join(name), &making.join(keys::FOLDER).join(name))?;
     }
     let ledger = ledger.map_or_else(|| Ledger::beside(folder), Path::to_owned);
@@ -181,7 +183,7 @@ pub fn restore(order: &Order<'_>, root: &RootKey, ambient: &Ambient) -> Result<R
 }
 
 /// What is known beyond the backup: by the log of the folder that is there, as far as it can be read, and by the anchor.
-fn lost(manifest: &Backup, folder: &Path, anchor: Option<&Path>) -> Lost {
+fn lost(manifest: &Backup, folder: &Path, anchor: Option<&Path>, keys: Option<&Keys>) -> Lost {
     let (mut known, mut size) = (manifest.as_of.0, manifest.log_size);
     let mut revoked = BTreeSet::new();
     if folder.join(LOG_FOLDER).is_dir()
@@ -193,8 +195,8 @@ fn lost(manifest: &Backup, folder: &Path, anchor: Option<&Path>) -> Lost {
             known = known.max(leaf.tag);
             count += 1;
             // Whatever their numbers: after an earlier restoration they may be lower than the backup's.
-            if let Ok(Event { what: What::RevokeGrant { grant }, .. }) = serde_json::from_slice(&leaf.payload)
-            {
+            let event = keys.and_then(|keys| evidence::event(keys.log(), leaf));
+            if let Some(Event { what: What::RevokeGrant { grant }, .. }) = event {
                 revoked.insert(grant);
             }
         });

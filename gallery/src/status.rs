@@ -3,6 +3,7 @@
 use crate::{
     gallery::{Gallery, LOG_FOLDER},
     id::{GenerationId, RecordSequence, SubjectId, WatchlistId},
+    keys::log::Unread,
     law::OwnReference,
     record::{StoreError, WriteError, check, read, recover::RecoverError, standing},
     upkeep,
@@ -104,13 +105,23 @@ impl Gallery {
         let mut next = 1;
         let mut gap = None;
         let log = Disk::open(&self.folder.join(LOG_FOLDER)).map_err(VerifyError::Io)?;
-        let head = verify::verify(&log, |_, leaf| {
+        let mut unlike = None;
+        let head = verify::verify(&log, |index, leaf| {
+            if self.keys.log().open_leaf(leaf).err() == Some(Unread::Damaged) {
+                unlike.get_or_insert(index);
+            }
             if leaf.tag == next {
                 next += 1;
             } else if leaf.tag != 0 {
                 gap.get_or_insert(leaf.tag);
             }
         })?;
+        if let Some(index) = unlike {
+            return Err(StoreError::Damaged(format!(
+                "the event of leaf {index} is not what the log's tree holds"
+            ))
+            .into());
+        }
         let store = self.store.read(|store| read::sequence(store))?.0;
         match gap {
             Some(tag) => Err(RecoverError::LogBehind { log: next - 1, store: tag }),

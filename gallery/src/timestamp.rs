@@ -29,6 +29,13 @@ impl Timestamp {
         self.0
     }
 
+    /// The months since the year 0.
+    pub(crate) fn month(self) -> u32 {
+        let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000);
+        let (year, month) = time.map_or((0, 1), |time| (time.year(), u8::from(time.month())));
+        u32::try_from(year).unwrap_or(0) * 12 + u32::from(month) - 1
+    }
+
     /// So many hours later, at most the end of the year 9999.
     #[must_use]
     pub fn plus_hours(self, hours: i64) -> Self {

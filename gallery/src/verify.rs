@@ -4,8 +4,8 @@
 
 use crate::{
     authority::{self, Caller, Ground, Refusal, Verb, Verify},
-    decision::{Certificate, Decision, Likeness, Reason, Searched, Told, VerificationAnswer},
-    disclosure::{self, Searcher},
+    decision::{Certificate, Decision, Likeness, Reason, Searched, VerificationAnswer},
+    disclosure::{Place, Searcher},
     event::{ProbeDigest, What, salted_digest},
     expire,
     gallery::{Asked, Gallery, Turn},
@@ -81,6 +81,7 @@ pub fn verify(
         Some(_) => Err(Refusal::Authorisation { index: 0 }),
         None => Ok(permit),
     });
+    let permit = permit.and_then(|permit| lookup::may_choose(permit, threshold));
     let permit = gallery.logged(caller, asked, permit).map_err(LookupError::from)?;
     let claim = match gallery.turn(caller, idempotency).map_err(LookupError::from)? {
         Turn::Again(answer, receipt) => return Ok((answer, receipt)),
@@ -105,10 +106,10 @@ pub fn verify(
         gallery.answer(permit.actor().clone(), None, foreign, (), |_, ()| what).map_err(LookupError::from)?;
         return Err(VerifyError::Subject);
     };
-    let (visibility, score) = (comparison.visibility, comparison.best.0);
+    let (visibility, score) = (comparison.place.visibility, comparison.best.0);
     let hidden = visibility < Visibility::Full;
-    let notices = (hidden && threshold.admits(score)).then(|| searcher.notice(subject, &list, visibility));
-    let kept = foreign.map(|kept| Kept { notices: notices.into_iter().collect(), ..kept });
+    let told = (hidden && threshold.admits(score)).then(|| searcher.notice(subject, &comparison.place));
+    let kept = foreign.map(|kept| Kept { notices: told.into_iter().collect(), ..kept });
     let likeness = searcher.likeness(score, policy.threshold.value());
     let answer =
         answer(&list, (verification, subject), threshold, probe.model.clone(), likeness, comparison, now);
@@ -130,10 +131,10 @@ fn answer(
     threshold: Threshold,
     model: ModelId,
     likeness: Likeness,
-    comparison: Comparison,
+    comparison: Comparison<'_>,
     searched_at: Timestamp,
 ) -> VerificationAnswer {
-    let Comparison { best: (score, encounter), told, compared, expected, as_of, .. } = comparison;
+    let Comparison { best: (score, encounter), place, compared, expected, as_of } = comparison;
     let searched = Searched { watchlist: list.id, threshold: threshold.value(), compared, expected };
     let (decision, reason) = match threshold.admits(score) {
         true => (Decision::Hit, None),
@@ -148,7 +149,7 @@ fn answer(
         subject,
         encounter,
         likeness: shown.then_some(likeness),
-        told,
+        told: place.told,
         certificate: Certificate {
             model,
             compared,
@@ -163,31 +164,29 @@ fn answer(
     }
 }
 
-struct Comparison {
+struct Comparison<'a> {
     best: (Score, EncounterId),
-    told: Told,
-    visibility: Visibility,
+    place: Place<'a>,
     compared: u64,
     expected: u64,
     as_of: crate::id::RecordSequence,
 }
 
 /// `None` when the subject is unknown, not active on the watchlist, or has no reference of its model.
-fn compare(
+fn compare<'a>(
     gallery: &Gallery,
     profile: &ModelProfile,
     probe: &Template,
     subject: SubjectId,
-    searcher: &Searcher<'_, Verify>,
-) -> Result<Option<Comparison>, StoreError> {
+    searcher: &Searcher<'a, Verify>,
+) -> Result<Option<Comparison<'a>>, StoreError> {
     let list = &searcher.permit.watchlists()[0];
     let watchlist = list.id;
     let compared = gallery.store.read(|store| {
         let Some((_, EntryState::Active)) = read::entry(store, subject, watchlist)? else {
             return Ok(None);
         };
-        let visibility = searcher.visibility(store, subject, list)?;
-        let told = disclosure::told(store, subject, list)?;
+        let Some(place) = searcher.place(store, subject, list)? else { return Ok(None) };
         let as_of = read::sequence(store)?;
         let mut rows = Rows::new(profile.id().clone(), profile.dimension());
         let mut encounters = Vec::new();
@@ -205,7 +204,7 @@ fn compare(
         let scores = scores.into_iter().map(|s| Score::new(s).expect("the score of two templates is finite"));
         let best = scores.zip(encounters).max_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
         let (compared, expected) = (rows.len() as u64, read::count_of(store, subject, watchlist)?);
-        Ok(best.map(|best| Comparison { best, told, visibility, compared, expected, as_of }))
+        Ok(best.map(|best| Comparison { best, place, compared, expected, as_of }))
     });
     match compared {
         Err(StoreError::Erased(_)) => Ok(None), // a moment ago

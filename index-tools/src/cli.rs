@@ -38,6 +38,7 @@ enum Command {
     Inspect(commands::inspect::Inspect),
     VerifyStore(commands::inspect::VerifyStore),
     Doctor(commands::doctor::Doctor),
+    Audit(commands::audit::Audit),
     Grant(commands::grant::Grant),
     Certificate(commands::certificate::Certificate),
 }
@@ -67,6 +68,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Inspect(command) => command.run(),
         Command::VerifyStore(command) => command.run(),
         Command::Doctor(command) => command.run(),
+        Command::Audit(command) => command.run(),
         Command::Grant(command) => command.run(),
         Command::Certificate(command) => command.run(),
     }

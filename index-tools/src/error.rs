@@ -7,6 +7,7 @@ use gallery::{
     backup::BackupError,
     dedup::DedupError,
     enrol::EnrolError,
+    evidence::EvidenceError,
     expire::ExpireError,
     export::ExportError,
     inspect::InspectError,
@@ -111,6 +112,12 @@ pub(crate) enum Failure {
     /// Something is wrong with the folder or the machine.
     #[error("{0} findings are wrong")]
     Unwell(usize),
+    /// The log, or what was kept of it elsewhere, is not what it was.
+    #[error("{0}")]
+    Log(String),
+    /// Nothing of the log was told.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
     /// Nothing was granted, or taken back.
     #[error(transparent)]
     Administer(#[from] AdministerError),
@@ -191,6 +198,7 @@ impl Failure {
                 | AdministerError::Refused(_),
             )
             | Self::RootKey(_)
+            | Self::Evidence(EvidenceError::Unknown | EvidenceError::Erased | EvidenceError::Refused(_))
             | Self::Anchor(AnchoringError::Anchor(AnchorError::Exists(_) | AnchorError::Inside(_)))
             | Self::Open(
                 OpenError::Missing(_)
@@ -205,6 +213,8 @@ impl Failure {
             | Self::Anchor(_)
             | Self::Check(_)
             | Self::Enrol(_)
+            | Self::Log(_)
+            | Self::Evidence(_)
             | Self::Administer(_)
             | Self::Inspect(_)
             | Self::Rebuild(_)

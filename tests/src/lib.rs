@@ -405,20 +405,38 @@ impl Actor<'_> {
         Ok(Answer { status, body: response.body_mut().read_json()? })
     }
 
-    /// Sends JSON, or nothing, and reads what comes back as text, whatever it is.
+    /// Sends JSON, or nothing, and reads what comes back as text, whatever it is. A server that answers before it has read a body may close the
+    /// connection after it: whoever asks next on it asks again.
     pub fn send_text(&self, method: &str, path: &str, body: Option<&str>) -> (u16, String) {
-        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
-        if !self.token.is_empty() {
-            request = request.header("authorization", format!("Bearer {}", self.token));
-        }
-        let mut response = match body {
-            Some(body) => {
-                let request = request.header("content-type", "application/json").body(body.to_owned());
-                self.agent.run(request.unwrap()).unwrap()
+        let send = || {
+            let mut request =
+                ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+            if !self.token.is_empty() {
+                request = request.header("authorization", format!("Bearer {}", self.token));
             }
-            None => self.agent.run(request.body(()).unwrap()).unwrap(),
+            match body {
+                Some(body) => {
+                    self.agent.run(request.header("content-type", "application/json").body(body.to_owned())?)
+                }
+                None => self.agent.run(request.body(())?),
+            }
         };
-        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+        let mut response = match send() {
+            Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => send(),
+            response => response,
+        }
+        .unwrap();
+        let body = response.body_mut().read_to_vec().unwrap();
+        (response.status().as_u16(), String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Reads bytes.
+    pub fn get_bytes(&self, path: &str) -> Vec<u8> {
+        let request = ureq::http::Request::builder().uri(format!("{}{path}", self.url));
+        let request = request.header("authorization", format!("Bearer {}", self.token)).body(()).unwrap();
+        let mut response = self.agent.run(request).unwrap();
+        assert_eq!(response.status(), 200, "{path}");
+        response.body_mut().read_to_vec().unwrap()
     }
 
     /// Sends JSON.

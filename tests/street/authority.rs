@@ -240,6 +240,10 @@ fn of_node(route: &str, list: &str, handling: &str, scene: &mut Scene<'_>) -> Re
             "/v1/grants",
             json!({ "content": { "to": "nation", "nation": "XBB", "watchlist": list }, "days": 1 }),
         ),
+        "GET /v1/log/tile/{level}/{*index}" => plain("/v1/log/tile/0/000.p/1".to_owned()),
+        "GET /v1/log/proofs/{index}" => plain("/v1/log/proofs/0".to_owned()),
+        "GET /v1/log/events/{index}" => plain("/v1/log/events/0".to_owned()),
+        "GET /v1/log/checkpoint" => plain("/v1/log/checkpoint".to_owned()),
         "DELETE /v1/grants/{id}" => plain(format!("/v1/grants/grt_{NOBODY}")),
         "POST /v1/grants/{id}/approval" => plain(format!("/v1/grants/grt_{NOBODY}/approval")),
         "GET /v1/watchlists"

@@ -56,7 +56,7 @@ fn bad_lookups_get_a_problem_that_names_the_field() {
         ("not a watchlist id", with(&|b| b["watchlists"] = json!(["x"])), 400, "watchlists[0]"),
         ("no watchlist", with(&|b| b["watchlists"] = json!([])), 422, "watchlists"),
         ("watchlist twice", with(&|b| b["watchlists"] = json!([site.list, site.list])), 422, "watchlists[1]"),
-        ("looser threshold", with(&|b| b["threshold"] = json!(0.5)), 422, "threshold"),
+        ("a threshold of its own", with(&|b| b["threshold"] = json!(0.9)), 403, "threshold"),
         ("impossible threshold", with(&|b| b["threshold"] = json!(1.5)), 400, "threshold"),
         ("no candidates", with(&|b| b["limit"] = json!(0)), 422, "limit"),
         ("too many candidates", with(&|b| b["limit"] = json!(101)), 422, "limit"),

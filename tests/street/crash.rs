@@ -1,12 +1,7 @@
 //! `kill -9` at random moments, while people are enrolled, retired and erased, generations built and backups made: nothing acknowledged is lost, nothing retired comes back, and the log and
 //! the record agree.
 
-use gallery::{
-    Gallery, Setup,
-    ambient::Ambient,
-    event::{Event, What},
-    keys::root::RootKey,
-};
+use gallery::{Gallery, Setup, ambient::Ambient, event::What, evidence, keys::root::RootKey};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{Rng, SeedableRng},
@@ -116,9 +111,10 @@ fn record_and_log_agree(site: &Site, anchor: &Path, known: &Ends) {
     );
     assert_eq!((status.retired, status.erased), (known.retired.len() as u64, known.erased.len() as u64));
     let [mut enrolled, mut retired, mut erased, mut ordered] = [(); 4].map(|()| BTreeSet::new());
-    let disk = audit::storage::Disk::open(&site.folder.path().join("log")).unwrap();
-    audit::verify::verify(&disk, |_, leaf| {
-        match serde_json::from_slice::<Event>(&leaf.payload).unwrap().what {
+    let (mut leaves, mut read) = (0, 0);
+    evidence::each_event(&gallery, |index, event| {
+        (leaves, read) = (index + 1, read + 1);
+        match event.what {
             What::Enrol { enrolled: one, .. } => assert!(enrolled.insert(one.subject.to_string())),
             What::Retire { subject } => assert!(retired.insert(subject.to_string())),
             What::OrderErasure { subject } => assert!(ordered.insert(subject.to_string())),
@@ -127,6 +123,7 @@ fn record_and_log_agree(site: &Site, anchor: &Path, known: &Ends) {
         }
     })
     .unwrap();
+    assert_eq!(leaves, read, "an event cannot be read");
     assert_eq!(enrolled, known.enrolled);
     assert_eq!(retired, known.retired);
     assert_eq!((&ordered, &erased), (&known.erased, &known.erased));

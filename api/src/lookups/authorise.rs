@@ -1,7 +1,7 @@
 //! `POST /v1/lookups/{id}/authorisation`
 
 use crate::{
-    body::{Strict, path_value},
+    body::{Key, Strict, path_value},
     caller::By,
     node::Node,
     problem::Problem,
@@ -33,7 +33,10 @@ pub(crate) struct AuthorisedResponse {
 
 /// Supply the authorisation of the caller's own lookup that was made without. After 48 hours its results are erased, and so is whatever was answered under a key.
 #[utoipa::path(post, path = "/v1/lookups/{id}/authorisation", tag = "lookups", request_body = AuthorisationBody,
-    params(("id" = String, Path, description = "The lookup's id")),
+    params(
+        ("id" = String, Path, description = "The lookup's id"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer"),
+    ),
     responses(
         (status = 200, body = AuthorisedResponse),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
@@ -42,11 +45,13 @@ pub(crate) struct AuthorisedResponse {
 pub(crate) async fn authorise_lookup(
     State(node): State<Arc<Node>>,
     By(caller): By,
+    key: Key,
     Path(id): Path<String>,
-    Strict { value: AuthorisationBody { authorisation }, .. }: Strict<AuthorisationBody>,
+    Strict { value: AuthorisationBody { authorisation }, hash }: Strict<AuthorisationBody>,
 ) -> Result<Json<AuthorisedResponse>, Problem> {
     let id: LookupId = path_value(&id, "id")?;
-    let authorise = move |gallery: &_| authorise::authorise(gallery, &caller, id, authorisation);
+    let idempotency = key.with(hash);
+    let authorise = move |gallery: &_| authorise::authorise(gallery, &caller, id, authorisation, idempotency);
     let receipt = node.blocking(authorise).await?;
     Ok(Json(AuthorisedResponse { receipt: receipt.into() }))
 }

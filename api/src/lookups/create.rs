@@ -9,7 +9,6 @@ use crate::{
 };
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
-    Receipt,
     authority::Ground,
     decision::{self, Decision, LookupAnswer, Reason},
     handling::Visibility,
@@ -42,7 +41,7 @@ pub(crate) struct LookupBody {
     probe: Sample,
     /// How many candidates to list at most: 1 to 100, 20 if absent.
     limit: Option<u32>,
-    /// A stricter threshold than the watchlists' own.
+    /// A stricter threshold than the watchlists' own, for who may see scores.
     #[schema(value_type = Option<f32>)]
     threshold: Option<Threshold>,
 }
@@ -153,11 +152,12 @@ pub(crate) async fn create_lookup(
             node.blocking(move |gallery| lookup::conclude(gallery, searched)).await?
         }
     };
+    let receipt = ReceiptBody::proven(receipt, node.prove(receipt).await);
     let status = wire::status_of(answer.reason);
     Ok((status, Json(respond(answer, receipt))))
 }
 
-fn respond(answer: LookupAnswer, receipt: Receipt) -> LookupResponse {
+fn respond(answer: LookupAnswer, receipt: ReceiptBody) -> LookupResponse {
     let LookupAnswer { lookup, decision, reason, candidates, truncated, total, authorise_by, certificate } =
         answer;
     LookupResponse {
@@ -169,7 +169,7 @@ fn respond(answer: LookupAnswer, receipt: Receipt) -> LookupResponse {
         total,
         authorise_by,
         certificate: certificate.into(),
-        receipt: receipt.into(),
+        receipt,
     }
 }
 

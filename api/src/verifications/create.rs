@@ -39,7 +39,7 @@ pub(crate) struct VerificationBody {
     #[schema(value_type = Option<String>)]
     authorisation: Option<AuthorisationReference>,
     probe: Sample,
-    /// A stricter threshold than the watchlist's own.
+    /// A stricter threshold than the watchlist's own, for who may see scores.
     #[schema(value_type = Option<f32>)]
     threshold: Option<Threshold>,
 }
@@ -105,6 +105,7 @@ pub(crate) async fn create_verification(
     let answered =
         node.blocking(move |gallery| verify::verify(gallery, &caller, request, idempotency)).await?;
     let (answer, receipt) = answered;
+    let receipt = ReceiptBody::proven(receipt, node.prove(receipt).await);
     let VerificationAnswer {
         verification,
         decision,
@@ -127,7 +128,7 @@ pub(crate) async fn create_verification(
         score,
         terms: told.into(),
         certificate: certificate.into(),
-        receipt: receipt.into(),
+        receipt,
     };
     Ok((status, Json(response)))
 }

@@ -4,6 +4,7 @@
 
 mod cells;
 pub(crate) mod ledger;
+pub(crate) mod log;
 mod medium;
 pub mod memory;
 mod nations;
@@ -18,6 +19,7 @@ use crate::{
     law::Nation,
 };
 use cells::{CellFault, Cells};
+use log::LogKeys;
 use nations::NationKeys;
 use root::RootKey;
 use seal::{KeyBytes, SealingKey};
@@ -31,9 +33,10 @@ use zeroize::Zeroizing;
 pub(crate) const FOLDER: &str = "keys";
 const SUBJECTS: &str = "subjects";
 const NATIONS: &str = "nations";
+pub(crate) const LOG: &str = "log";
 
 /// The files in it.
-pub(crate) const FILES: [&str; 2] = [SUBJECTS, NATIONS];
+pub(crate) const FILES: [&str; 3] = [SUBJECTS, NATIONS, LOG];
 
 /// Why keys cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +87,7 @@ pub(crate) struct Holder<'a> {
 pub(crate) struct Keys {
     nations: NationKeys,
     cells: Cells,
+    log: LogKeys,
 }
 
 impl Keys {
@@ -94,6 +98,7 @@ impl Keys {
         fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
         Cells::create(&folder.join(SUBJECTS))?;
         NationKeys::create(&folder.join(NATIONS), root, ambient)?;
+        LogKeys::open(&folder.join(LOG), root, ambient).map_err(io::Error::other)?;
         folder.parent().map_or(Ok(()), audit::storage::sync_folder)
     }
 
@@ -106,9 +111,15 @@ impl Keys {
     ///
     /// # Errors
     /// When it is not there or damaged, or made under another root key.
-    pub(crate) fn open(folder: &Path, root: &RootKey) -> Result<Self, KeysError> {
+    pub(crate) fn open(folder: &Path, root: &RootKey, ambient: &Ambient) -> Result<Self, KeysError> {
         let nations = NationKeys::open(&folder.join(NATIONS), root)?;
-        Ok(Self { nations, cells: Cells::open(&folder.join(SUBJECTS))? })
+        let cells = Cells::open(&folder.join(SUBJECTS))?;
+        Ok(Self { nations, cells, log: LogKeys::open(&folder.join(LOG), root, ambient)? })
+    }
+
+    /// The log's keys.
+    pub(crate) fn log(&self) -> &LogKeys {
+        &self.log
     }
 
     /// The key under which those of generations are wrapped.

@@ -220,7 +220,7 @@ fn events_that_the_log_lacks_are_appended_at_start() {
     bytes.truncate(bytes.len() - cut);
     std::fs::write(&log, bytes).unwrap();
     let store = rusqlite::Connection::open(folder.path().join("limen.db")).unwrap();
-    let values = rusqlite::params![last.tag as i64, last.salt, last.payload];
+    let values = rusqlite::params![last.tag as i64, last.commitment.0, last.payload];
     store.execute("INSERT INTO outbox VALUES (?1, ?2, ?3)", values).unwrap();
     store.execute("UPDATE answer SET leaf_index = NULL, leaf_hash = NULL", []).unwrap();
     drop(store);

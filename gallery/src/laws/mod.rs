@@ -17,6 +17,7 @@ use crate::{
     decision::{Candidate, Likeness, LookupAnswer, Seen},
     enrol::{self, EnrolError},
     event::Event,
+    evidence,
     generation::Snapshot,
     handling::{Defaults, Grading, Handling},
     id::{EncounterId, SubjectId, WatchlistId},
@@ -30,7 +31,7 @@ use crate::{
     timestamp::Timestamp,
     watchlist::Policy,
 };
-use audit::{receipt::Receipt, storage::Disk};
+use audit::receipt::Receipt;
 use matcher::{
     score::Threshold,
     template::{ModelId, ModelProfile},
@@ -210,9 +211,7 @@ impl House {
 
     pub(super) fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();
-        let disk = Disk::open(&self.folder.path().join("log")).unwrap();
-        audit::verify::verify(&disk, |_, leaf| events.push(serde_json::from_slice(&leaf.payload).unwrap()))
-            .unwrap();
+        evidence::each_event(&self.gallery, |_, event| events.push(event)).unwrap();
         events
     }
 

@@ -2,7 +2,7 @@
 
 use super::{StoreError, codec, read::Answer};
 use crate::{id::RecordSequence, idempotency::Idempotency, timestamp::Timestamp};
-use audit::{hash::Hash, receipt::Receipt};
+use audit::{hash::Hash, receipt::Receipt, segment::Leaf};
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// The answer under a key.
@@ -70,26 +70,26 @@ pub(super) fn settle(
 pub(super) fn put_outbox(
     connection: &Connection,
     sequence: RecordSequence,
-    salt: &[u8; 32],
-    payload: &[u8],
+    leaf: &Leaf,
 ) -> Result<(), StoreError> {
     let sequence = sequence.0 as i64;
-    let sql = "INSERT INTO outbox (sequence, salt, payload) VALUES (?1, ?2, ?3)";
-    connection.prepare_cached(sql)?.execute(params![sequence, salt, payload])?;
+    let sql = "INSERT INTO outbox (sequence, commitment, payload) VALUES (?1, ?2, ?3)";
+    connection.prepare_cached(sql)?.execute(params![sequence, leaf.commitment.0, leaf.payload])?;
     connection.prepare_cached("UPDATE meta SET value = ?1 WHERE name = 'sequence'")?.execute([sequence])?;
     Ok(())
 }
 
 /// The events whose log entry is not known here, oldest first: sequence and leaf.
-pub(crate) fn outbox(connection: &Connection) -> Result<Vec<audit::segment::Leaf>, StoreError> {
-    let mut statement = connection.prepare("SELECT sequence, salt, payload FROM outbox ORDER BY sequence")?;
+pub(crate) fn outbox(connection: &Connection) -> Result<Vec<Leaf>, StoreError> {
+    let mut statement =
+        connection.prepare("SELECT sequence, commitment, payload FROM outbox ORDER BY sequence")?;
     let mut rows = statement.query([])?;
     let mut leaves = Vec::new();
     while let Some(row) = rows.next()? {
-        let salt: Vec<u8> = row.get(1)?;
-        let salt = salt.try_into().map_err(|_| codec::damaged("an event of the outbox"))?;
+        let commitment: Vec<u8> = row.get(1)?;
+        let commitment = commitment.try_into().map_err(|_| codec::damaged("an event of the outbox"))?;
         let tag = codec::count(row, 0, "an event of the outbox")?;
-        leaves.push(audit::segment::Leaf { tag, salt, payload: row.get(2)? });
+        leaves.push(Leaf { tag, commitment: Hash(commitment), payload: row.get(2)? });
     }
     Ok(leaves)
 }

@@ -36,7 +36,7 @@ pub(crate) fn row_sums(connection: &Connection) -> Result<(), StoreError> {
         ("moved", "key, encounter, reference, model, subject, into_subject, sequence"),
         ("merged", "subject, into_subject"),
         ("notice", "owner, subject, lookup, content"),
-        ("pending", "lookup, caller, name, authorise_by, results"),
+        ("pending", "lookup, caller, sequence, authorise_by, results"),
         (
             "granted",
             "id, nation, name, credential, content, proposed_by, proposed_at, approved_by, approved_at, ends_at, \

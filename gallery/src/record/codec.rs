@@ -55,6 +55,10 @@ pub(super) fn template_key(
 /// Gives a connection the function `row_sum`, by which rows carry their checksums: CRC-32C over its arguments, each
 /// with its type and length.
 pub(super) fn define_row_sum(connection: &Connection) -> rusqlite::Result<()> {
+    connection.create_scalar_function("event_commitment", 2, FunctionFlags::SQLITE_UTF8, |arguments| {
+        let (salt, payload) = (arguments.get::<[u8; 32]>(0)?, arguments.get::<Vec<u8>>(1)?);
+        Ok(audit::hash::commitment(&salt, &payload).0)
+    })?;
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("row_sum", -1, flags, |arguments| {
         let part = |at: usize| match arguments.get_raw(at) {
@@ -91,10 +95,10 @@ pub(super) fn listing(row: &Row<'_>, first: usize) -> Result<Listing, StoreError
     Ok(Listing { category: parse(&row.get::<_, String>(first)?, "an entry's category")?, remarks })
 }
 
-/// The checksum of a row of `entry` with another subject or another state: expressions or columns.
-pub(super) fn entry_sum(subject: &str, state: &str) -> String {
+/// The checksum of a row of `entry` with another subject, state or handling code: expressions or columns.
+pub(super) fn entry_sum(subject: &str, state: &str, handling: &str) -> String {
     format!(
-        "row_sum({subject}, watchlist, category, listed_at, retain_until, review_by, {state}, handling, grading, instruction)"
+        "row_sum({subject}, watchlist, category, listed_at, retain_until, review_by, {state}, {handling}, grading, instruction)"
     )
 }
 

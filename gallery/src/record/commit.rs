@@ -119,7 +119,7 @@ impl Committer {
             return Ok(Some(message));
         }
         self.settle()?; // nobody waits
-        if self.unlogged.is_empty() && self.unsettled.is_empty() {
+        if self.unlogged.is_empty() && self.unsettled.is_empty() && !self.erased {
             return Ok(Some(receiver.recv().unwrap_or(Message::Close)));
         }
         match receiver.recv_timeout(TRY_AGAIN) {
@@ -136,7 +136,7 @@ impl Committer {
             return Ok(());
         }
         if jobs.is_empty() {
-            return Ok(());
+            return if self.erased { self.empty_the_wal() } else { Ok(()) };
         }
         let (done, refused) = self.commit(jobs)?;
         self.unlogged = done;
@@ -234,14 +234,14 @@ impl Committer {
             What::Erase { .. } | What::Move { .. } | What::Merge { .. } | What::EraseResults { .. }
         );
         let payload = Event { at: now, actor, sequence: Some(sequence), what: effect.what }.payload();
-        answer::put_outbox(connection, sequence, &salt, &payload)?;
+        let leaf = keys.log().seal(ambient, now, sequence.0, &salt, &payload)?;
+        answer::put_outbox(connection, sequence, &leaf)?;
         let keyed = key.is_some();
         if let (Some((caller, with)), Some(outcome)) = (key, effect.answer) {
             answer::insert(connection, &caller, &with, &outcome, sequence, now)?;
         }
         connection.execute_batch("RELEASE change")?;
         self.sequence = sequence;
-        let leaf = Leaf { tag: sequence.0, salt, payload };
         Ok(Some(Pending { leaf, deltas: effect.deltas, keyed, reply: None }))
     }
 
@@ -281,8 +281,8 @@ impl Committer {
         if unread { Err(()) } else { settled.map(Ok) }
     }
 
-    /// Takes what was erased, and what was moved, out of the write-ahead log, unless somebody reads: then with the next change. What was erased is
-    /// sealed under a key that is destroyed. `Err` when the store is poisoned.
+    /// Takes what was erased, and what was moved, out of the write-ahead log, unless somebody reads: then soon. Templates among it are
+    /// sealed under a key that is destroyed; results of lookups are not. `Err` when the store is poisoned.
     fn empty_the_wal(&mut self) -> Result<(), ()> {
         let patience = |time| self.connection.busy_timeout(time);
         let emptied = match patience(Duration::ZERO) {

@@ -211,6 +211,8 @@ impl Store {
             _ => return Err(StoreError::Locked),
         }
         to.pragma_update(None, "journal_mode", "DELETE")?; // one file
+        to.pragma_update(None, "secure_delete", "ON")?;
+        kept::leave_out_pending(&to)?;
         let sequence = answer::sequence(&to)?;
         drop(to);
         std::fs::File::open(path)?.sync_all()?;
@@ -273,17 +275,83 @@ pub(crate) fn open_for_writing(path: &Path, create: bool) -> Result<Connection, 
     connection.pragma_update(None, "cache_size", -65_536)?; // KiB
     connection.pragma_update(None, "secure_delete", "ON")?;
     connection.pragma_update(None, "foreign_keys", "ON")?;
+    refinery::Runner::new(&migrations()?)
+        .run(&mut connection)
+        .map_err(|error| StoreError::Damaged(format!("its schema: {error}")))?;
+    Ok(connection)
+}
+
+/// Every schema that a store had, and the last.
+fn migrations() -> Result<[refinery::Migration; 5], StoreError> {
     let migration = |name: &str, sql: &str| {
         refinery::Migration::unapplied(name, sql).map_err(|error| StoreError::Damaged(error.to_string()))
     };
-    let migrations = [
+    Ok([
         migration("V1__first", include_str!("migrations/V1__first.sql"))?,
         migration("V2__moves", include_str!("migrations/V2__moves.sql"))?,
         migration("V3__grants", include_str!("migrations/V3__grants.sql"))?,
         migration("V4__handling", include_str!("migrations/V4__handling.sql"))?,
-    ];
-    refinery::Runner::new(&migrations)
-        .run(&mut connection)
-        .map_err(|error| StoreError::Damaged(format!("its schema: {error}")))?;
-    Ok(connection)
+        migration("V5__sealed_events", include_str!("migrations/V5__sealed_events.sql"))?,
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handling::Grading;
+    use rusqlite::params;
+
+    /// As a store was before entries had terms and events were sealed.
+    fn third(path: &Path) -> Connection {
+        let mut connection = Connection::open(path).unwrap();
+        codec::define_row_sum(&connection).unwrap();
+        let target = refinery::Target::Version(3);
+        refinery::Runner::new(&migrations().unwrap()).set_target(target).run(&mut connection).unwrap();
+        let model = change::model_checksum("m", 4, None);
+        connection.execute("INSERT INTO model VALUES (1, 'm', 4, NULL, ?1)", [model]).unwrap();
+        for (key, handling) in [(1u8, "H1"), (2, "H3")] {
+            let sql = "INSERT INTO watchlist (key, id, owner, name, purposes, legal_bases, handling, categories, model, threshold, \
+                       retention_days, review_days, created_at, checksum) VALUES (?1, ?2, 'UTO', ?3, 'border_control', 'eu_2018_1861', ?3, \
+                       'wanted', 1, 0.5, 9, 9, 7, row_sum(?2, 'UTO', ?3, 'border_control', 'eu_2018_1861', ?3, 'wanted', 1, 0.5, 9, 9, 7))";
+            connection.execute(sql, params![key, [key; 16], handling]).unwrap();
+        }
+        let subject = "INSERT INTO subject VALUES (1, ?1, 'UTO', 'a', 7, NULL, NULL, NULL, NULL, 1, \
+                       row_sum(?1, 'UTO', 'a', 7, NULL, NULL, NULL, NULL, 1))";
+        connection.execute(subject, [[5u8; 16]]).unwrap();
+        let entry =
+            "INSERT INTO entry VALUES (1, 1, 'wanted', 7, 8, 8, 0, row_sum(1, 1, 'wanted', 7, 8, 8, 0))";
+        connection.execute(entry, []).unwrap();
+        connection
+            .execute("INSERT INTO outbox VALUES (1, ?1, ?2)", params![[3u8; 32], b"{}".to_vec()])
+            .unwrap();
+        connection
+    }
+
+    #[test]
+    fn a_store_of_before_is_taken_on_as_it_was() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join(FILE_NAME);
+        drop(third(&path));
+        let connection = open_for_writing(&path, false).unwrap();
+        check::row_sums(&connection).unwrap();
+        let handling: Vec<String> = {
+            let catalogue = read::catalogue(&connection).unwrap();
+            let mut lists: Vec<_> = catalogue.values().collect();
+            lists.sort_by_key(|list| list.id);
+            assert!(lists.iter().all(|list| list.policy.defaults.grading == Grading::UNKNOWN));
+            lists.iter().map(|list| list.policy.defaults.handling.to_string()).collect()
+        };
+        assert_eq!(handling, ["H1", "H3: ask the owner"]);
+        let leaf = read::outbox(&connection).unwrap().remove(0);
+        assert_eq!(leaf.commitment, audit::hash::commitment(&[3; 32], b"{}"));
+        assert_eq!(leaf.payload, [&[0], [3u8; 32].as_slice(), b"{}"].concat());
+    }
+
+    #[test]
+    fn a_row_that_was_damaged_before_is_so_after() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join(FILE_NAME);
+        third(&path).execute("UPDATE entry SET category = 'missing'", []).unwrap();
+        assert!(check::row_sums(&open_for_writing(&path, false).unwrap()).is_err());
+    }
 }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     generation::Delta,
+    handling::Handling,
     id::{EncounterId, EncounterKey, RecordSequence, SubjectId},
     law::OwnReference,
     subject::EntryState,
@@ -97,39 +98,66 @@ impl Change<'_> {
         Ok(self.connection.prepare_cached(sql)?.exists(params![subject.0, reference.as_str()])?)
     }
 
-    /// Gives the entries of one subject to another. Where both stand on a watchlist, the one's is taken if it is active and the other's is not.
+    /// Gives the entries of one subject to another. Where both stand on a watchlist, the one's is taken if it is active and the other's is not; what
+    /// remains is handled as both are.
     pub(crate) fn take_entries(&self, from: SubjectRow, into: SubjectRow) -> Result<(), StoreError> {
         self.recount(from, |change| change.recount(into, |change| change.put_entries(from, into)))
     }
 
     fn put_entries(&self, from: SubjectRow, into: SubjectRow) -> Result<(), StoreError> {
-        let states = |subject: SubjectRow| -> Result<Vec<(i64, EntryState)>, StoreError> {
-            let sql = "SELECT watchlist, state FROM entry WHERE subject = ?1";
-            let mut statement = self.connection.prepare_cached(sql)?;
-            let mut rows = statement.query([subject.0])?;
-            let mut states = Vec::new();
-            while let Some(row) = rows.next()? {
-                states.push((row.get(0)?, read::state(row.get(1)?)?));
-            }
-            Ok(states)
-        };
-        let held = states(into)?;
-        for (watchlist, state) in states(from)? {
-            let other = held.iter().find(|(list, _)| *list == watchlist).map(|(_, state)| *state);
-            match other {
-                Some(other) if state != EntryState::Active || other == EntryState::Active => continue,
-                Some(_) => {
+        let held = self.standings(into)?;
+        for (watchlist, state, handling) in self.standings(from)? {
+            let other = held.iter().find(|(list, ..)| *list == watchlist);
+            if let Some((_, other_state, other_handling)) = other {
+                if state == EntryState::Active && *other_state != EntryState::Active {
                     let sql = "DELETE FROM entry WHERE subject = ?1 AND watchlist = ?2";
                     self.connection.prepare_cached(sql)?.execute([into.0, watchlist])?;
+                    self.hand_over(from, into, watchlist)?;
                 }
-                None => (),
+                if handling != *other_handling {
+                    self.set_handling(into, watchlist, &other_handling.clone().and(handling))?;
+                }
+            } else {
+                self.hand_over(from, into, watchlist)?;
             }
-            let sql = format!(
-                "UPDATE entry SET subject = ?2, checksum = {} WHERE subject = ?1 AND watchlist = ?3",
-                codec::entry_sum("?2", "state")
-            );
-            self.connection.prepare_cached(&sql)?.execute([from.0, into.0, watchlist])?;
         }
+        Ok(())
+    }
+
+    /// The watchlists on which a subject stands or stood, and how its records there are handled.
+    fn standings(&self, subject: SubjectRow) -> Result<Vec<(i64, EntryState, Handling)>, StoreError> {
+        let sql = "SELECT e.watchlist, e.state, coalesce(e.handling, w.handling) FROM entry e \
+                   JOIN watchlist w ON w.key = e.watchlist WHERE e.subject = ?1";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query([subject.0])?;
+        let mut standings = Vec::new();
+        while let Some(row) = rows.next()? {
+            let handling = codec::parse(&row.get::<_, String>(2)?, "an entry")?;
+            standings.push((row.get(0)?, read::state(row.get(1)?)?, handling));
+        }
+        Ok(standings)
+    }
+
+    fn hand_over(&self, from: SubjectRow, into: SubjectRow, watchlist: i64) -> Result<(), StoreError> {
+        let sql = format!(
+            "UPDATE entry SET subject = ?2, checksum = {} WHERE subject = ?1 AND watchlist = ?3",
+            codec::entry_sum("?2", "state", "handling")
+        );
+        self.connection.prepare_cached(&sql)?.execute([from.0, into.0, watchlist])?;
+        Ok(())
+    }
+
+    fn set_handling(
+        &self,
+        subject: SubjectRow,
+        watchlist: i64,
+        handling: &Handling,
+    ) -> Result<(), StoreError> {
+        let sql = format!(
+            "UPDATE entry SET handling = ?3, checksum = {} WHERE subject = ?1 AND watchlist = ?2",
+            codec::entry_sum("subject", "state", "?3")
+        );
+        self.connection.prepare_cached(&sql)?.execute(params![subject.0, watchlist, handling.to_string()])?;
         Ok(())
     }
 

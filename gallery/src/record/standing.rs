@@ -50,6 +50,7 @@ impl Change<'_> {
         for one in [vec![subject], self.merged_into(subject)?].concat() {
             self.retire_subject(one)?;
             self.recount(one, |change| change.date(one, "erase_at"))?;
+            self.forget_results(one)?;
         }
         Ok(())
     }
@@ -118,7 +119,7 @@ impl Change<'_> {
             self.recount(SubjectRow(*subject), |change| {
                 let sql = format!(
                     "UPDATE entry SET state = ?3, checksum = {} WHERE subject = ?1 AND watchlist = ?2",
-                    codec::entry_sum("subject", "?3")
+                    codec::entry_sum("subject", "?3", "handling")
                 );
                 change.connection.prepare_cached(&sql)?.execute(params![subject, watchlist, EXPIRED])?;
                 Ok(())
@@ -136,7 +137,7 @@ impl Change<'_> {
     fn set_state(&self, subject: SubjectRow, from: [u8; 2], to: u8) -> Result<(), StoreError> {
         let sql = format!(
             "UPDATE entry SET state = ?2, checksum = {} WHERE subject = ?1 AND state IN (?3, ?4)",
-            codec::entry_sum("subject", "?2")
+            codec::entry_sum("subject", "?2", "handling")
         );
         self.connection.prepare_cached(&sql)?.execute(params![subject.0, to, from[0], from[1]])?;
         Ok(())

@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "printing is what these are for")]
 
 pub(crate) mod anchor;
+pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod certificate;
 pub(crate) mod dedup;

@@ -35,7 +35,7 @@ CREATE INDEX notice_lookup ON notice (lookup);
 CREATE TABLE pending (
     lookup       BLOB PRIMARY KEY,
     caller       TEXT NOT NULL,
-    name         TEXT, -- the idempotency key of its answer
+    sequence     INTEGER NOT NULL, -- of its event, and so of the answer under its key
     authorise_by INTEGER NOT NULL,
     results      TEXT NOT NULL, -- JSON
     checksum     INTEGER NOT NULL
