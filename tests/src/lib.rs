@@ -253,9 +253,9 @@ impl Server {
             command.env("LIMEN_SERVE_TLS_KEY", certificates().join("node.key"));
         }
         command
-            .envs(environment.iter().copied())
             .env("RUST_LOG", "warn")
             .env("LIMEN_ROOT_KEY", ROOT_KEY)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(errors);
         let mut child = command.spawn().unwrap();

@@ -1,6 +1,7 @@
 //! The gallery's laws, each as a test; here the house that they are tried in.
 
 mod backup;
+mod device;
 mod disaster;
 mod erasure;
 mod generation;
