@@ -2,8 +2,9 @@
 
 use crate::{
     authority::Caller,
-    event::{FormerAnchor, KnownLog, What},
+    event::What,
     gallery::Gallery,
+    known_log::{FormerAnchor, KnownLog},
 };
 use audit::{anchor::Anchor, log::AppendError};
 use std::path::{Path, PathBuf};

@@ -65,6 +65,8 @@ verbs! {
     Retire(());
     /// Keep contested subjects out of the search, and put them back.
     Restrict(());
+    /// Put right why subjects stand on watchlists, and what is said of them.
+    Rectify(());
     /// Erase subjects.
     Erase(());
     /// Move encounters between subjects, and merge subjects.

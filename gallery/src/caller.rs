@@ -23,6 +23,8 @@ pub enum VerbName {
     Retire,
     /// Keep contested subjects out of the search, and put them back.
     Restrict,
+    /// Put right why subjects stand on watchlists, and what is said of them.
+    Rectify,
     /// Erase subjects.
     Erase,
     /// Move encounters between subjects, and merge subjects.
@@ -48,6 +50,7 @@ impl VerbName {
         Self::Enrol,
         Self::Retire,
         Self::Restrict,
+        Self::Rectify,
         Self::Erase,
         Self::Reassign,
         Self::Inspect,
@@ -66,6 +69,7 @@ impl VerbName {
             Self::Enrol => "enrol",
             Self::Retire => "retire",
             Self::Restrict => "restrict",
+            Self::Rectify => "rectify",
             Self::Erase => "erase",
             Self::Reassign => "reassign",
             Self::Inspect => "inspect",
@@ -81,16 +85,18 @@ impl Role {
     /// What it may do; of an integrator, what it may be given.
     pub fn verbs(self) -> &'static [VerbName] {
         use VerbName::{
-            Administer, Audit, Authorise, Enrol, Erase, Inspect, Lookup, Publish, Reassign, Rebuild,
+            Administer, Audit, Authorise, Enrol, Erase, Inspect, Lookup, Publish, Reassign, Rebuild, Rectify,
             Restrict, Retire, Verify,
         };
         match self {
             Self::Checkpoint => &[Lookup, Verify, Authorise],
             Self::Adjudicator => &[],
             Self::Auditor => &[Audit],
-            Self::Enroller => &[Enrol, Retire, Restrict, Erase, Reassign, Inspect, Publish],
+            Self::Enroller => &[Enrol, Retire, Restrict, Rectify, Erase, Reassign, Inspect, Publish],
             Self::IndexAdmin => &[Rebuild],
-            Self::Integrator => &[Lookup, Verify, Authorise, Enrol, Retire, Restrict, Erase, Inspect],
+            Self::Integrator => {
+                &[Lookup, Verify, Authorise, Enrol, Retire, Restrict, Rectify, Erase, Inspect]
+            }
             Self::SecurityOfficer => &[Administer],
         }
     }

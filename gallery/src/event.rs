@@ -5,14 +5,15 @@ use crate::{
     decision::VerificationAnswer,
     findings::{Findings, Results},
     grant::Content,
-    handling::Visibility,
+    handling::{Instruction, Visibility},
     id::{EncounterId, GenerationId, GrantId, JobId, LookupId, RecordSequence, SubjectId, WatchlistId},
     job::{Kind, State},
-    law::{AuthorisationReference, Nation, OwnReference},
+    known_log::FormerAnchor,
+    law::{AccessRefusal, AuthorisationReference, Nation, OwnReference},
     subject::Listing,
     timestamp::Timestamp,
 };
-use audit::{anchor::Mark, hash::Hash, segment::Head};
+use audit::hash::Hash;
 use matcher::template::ModelId;
 use serde::{Deserialize, Serialize};
 
@@ -114,6 +115,31 @@ pub enum What {
     Lift {
         /// Who.
         subject: SubjectId,
+    },
+    /// An entry was put right.
+    Rectify {
+        /// Whose.
+        subject: SubjectId,
+        /// On which watchlist.
+        watchlist: WatchlistId,
+        /// As it was.
+        former: Listing,
+        /// As it is.
+        listing: Listing,
+    },
+    /// Somebody was given access to what is held of them.
+    GiveAccess {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// Somebody was refused access to what is held of them.
+    RefuseAccess {
+        /// Who.
+        subject: SubjectId,
+        /// Why, as the law has it.
+        reason: AccessRefusal,
+        /// What was said.
+        words: Option<Instruction>,
     },
     /// Encounters were found to be another subject's.
     Move {
@@ -298,41 +324,6 @@ pub enum What {
     },
 }
 
-/// What stood where an anchor was made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FormerAnchor {
-    /// Nothing.
-    None,
-    /// An anchor that could not be read.
-    Unreadable,
-    /// An anchor that knew this log.
-    Known(KnownLog),
-}
-
-/// A log as far as somebody knows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KnownLog {
-    /// Number of leaves.
-    pub leaves: u64,
-    /// The last event of the record among them.
-    pub last_event: u64,
-    /// The Merkle root over them.
-    pub root: String,
-}
-
-impl From<Mark> for KnownLog {
-    fn from(mark: Mark) -> Self {
-        Self { leaves: mark.size, last_event: mark.last_tag, root: mark.root.to_string() }
-    }
-}
-
-impl From<&Head> for KnownLog {
-    fn from(head: &Head) -> Self {
-        Mark::from(head).into()
-    }
-}
-
 /// What came onto the record with one subject.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolled {
@@ -390,20 +381,5 @@ impl Event {
     /// The payload of its leaf.
     pub fn payload(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("an event has only text keys")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_tells_what_an_anchor_replaced() {
-        let known = KnownLog { leaves: 3, last_event: 2, root: "00".to_owned() };
-        for former in [FormerAnchor::None, FormerAnchor::Unreadable, FormerAnchor::Known(known)] {
-            let what = What::Anchor { former };
-            let text = serde_json::to_string(&what).unwrap();
-            assert_eq!(serde_json::from_str::<What>(&text).unwrap(), what, "{text}");
-        }
     }
 }

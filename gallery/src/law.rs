@@ -135,6 +135,20 @@ words! {
         SecurityOfficer = "security_officer",
     }
 
+    /// Why access to what is held of a person is refused: Directive (EU) 2016/680, Article 15(1).
+    AccessRefusal ("reason") {
+        /// (a) So as not to obstruct inquiries, investigations or procedures.
+        Inquiries = "inquiries",
+        /// (b) So as not to prejudice the prevention, detection, investigation or prosecution of crime, or the execution of penalties.
+        Prosecution = "prosecution",
+        /// (c) To protect public security.
+        PublicSecurity = "public_security",
+        /// (d) To protect national security.
+        NationalSecurity = "national_security",
+        /// (e) To protect the rights and freedoms of others.
+        RightsOfOthers = "rights_of_others",
+    }
+
     /// Why a person stands on a watchlist. A missing child is not a suspect.
     Category ("category") {
         /// Wanted for arrest.

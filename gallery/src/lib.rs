@@ -36,6 +36,8 @@ pub mod job;
 
 pub mod notice;
 
+pub mod known_log;
+
 pub mod event;
 
 pub mod idempotency;
@@ -108,11 +110,15 @@ pub mod retire;
 
 pub mod restrict;
 
+pub mod rectify;
+
 pub mod reassign;
 
 pub mod retention;
 
 pub mod inspect;
+
+pub mod access;
 
 pub mod read_notices;
 

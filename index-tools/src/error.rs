@@ -2,6 +2,7 @@
 
 use gallery::{
     GenerationError, SubjectChangeError,
+    access::AccessError,
     administer::AdministerError,
     anchor::{AnchorError, AnchoringError},
     backup::BackupError,
@@ -115,6 +116,9 @@ pub(crate) enum Failure {
     /// The log, or what was kept of it elsewhere, is not what it was.
     #[error("{0}")]
     Log(String),
+    /// Access was neither given nor refused.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// Nothing of the log was told.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
@@ -183,6 +187,7 @@ impl Failure {
             )
             | Self::Rebuild(RebuildError::NoFormer | RebuildError::Generation(GenerationError::Missing(_)))
             | Self::Inspect(InspectError::Unknown)
+            | Self::Access(AccessError::Inspect(InspectError::Unknown))
             | Self::Change(SubjectChangeError::Unknown | SubjectChangeError::State(_))
             | Self::Export(ExportError::Sink(_))
             | Self::Dedup(DedupError::Sink(_))
@@ -214,6 +219,7 @@ impl Failure {
             | Self::Check(_)
             | Self::Enrol(_)
             | Self::Log(_)
+            | Self::Access(_)
             | Self::Evidence(_)
             | Self::Administer(_)
             | Self::Inspect(_)

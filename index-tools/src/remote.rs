@@ -165,6 +165,11 @@ impl Node {
         self.tell("POST", path, body.to_string().as_bytes())
     }
 
+    /// The same to put something in place of something.
+    pub(crate) fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.tell("PUT", path, body.to_string().as_bytes())
+    }
+
     fn tell(&self, method: &str, path: &str, body: &[u8]) -> Result<Value, Failure> {
         let mut response = self.send(method, path, body)?;
         response.body_mut().with_config().limit(LINE_LIMIT_BYTES).read_json().map_err(unreachable)

@@ -199,6 +199,16 @@ fn request(scene: &mut Scene<'_>, route: &str, cell: Cell, actor: &Actor<'_>) ->
             }
             hit(format!("/v1/subjects/{spare}/restriction"), None)
         }
+        "PUT /v1/subjects/{id}/entries/{watchlist}" => {
+            let body = json!({ "category": "wanted", "handling": CODES[code] });
+            with(&format!("/v1/subjects/{person}/entries/{list}"), body)
+        }
+        "GET /v1/subjects/{id}/access" => {
+            plain(format!("/v1/subjects/{}/access", scene.spare(relation, policy, code)))
+        }
+        "POST /v1/subjects/{id}/access-refusals" => {
+            with(&format!("/v1/subjects/{person}/access-refusals"), json!({ "reason": "inquiries" }))
+        }
         "POST /v1/subjects/{id}/erasure" => {
             hit(format!("/v1/subjects/{}/erasure", scene.spare(relation, policy, code)), None)
         }

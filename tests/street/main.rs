@@ -22,6 +22,7 @@ mod real_faces;
 mod receipts;
 mod remote;
 mod secrets;
+mod subject_access;
 mod tidy;
 mod tls;
 mod tools;

@@ -2,10 +2,10 @@
 
 use super::{Kind, Problem};
 use gallery::{
-    GenerationError, SubjectChangeError, administer::AdministerError, authorise::AuthoriseError,
-    dedup::DedupError, enrol::EnrolError, evidence::EvidenceError, export::ExportError,
-    inspect::InspectError, jobs::JobError, lookup::LookupError, publish::PublishError, rebuild::RebuildError,
-    retention::RetentionError, verify::VerifyError,
+    GenerationError, SubjectChangeError, access::AccessError, administer::AdministerError,
+    authorise::AuthoriseError, dedup::DedupError, enrol::EnrolError, evidence::EvidenceError,
+    export::ExportError, inspect::InspectError, jobs::JobError, lookup::LookupError, publish::PublishError,
+    rebuild::RebuildError, retention::RetentionError, verify::VerifyError,
 };
 
 impl From<LookupError> for Problem {
@@ -207,6 +207,15 @@ impl From<InspectError> for Problem {
             InspectError::Refused(refusal) => Self::refused(&refusal, |_| "id".to_owned()),
             InspectError::Unknown => Self::new(Kind::Unknown, detail),
             InspectError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<AccessError> for Problem {
+    fn from(error: AccessError) -> Self {
+        match error {
+            AccessError::Inspect(error) => error.into(),
+            AccessError::Log(error) => error.into(),
         }
     }
 }

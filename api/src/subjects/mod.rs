@@ -8,6 +8,10 @@ pub(crate) mod find;
 
 pub(crate) mod read;
 
+pub(crate) mod access;
+
+pub(crate) mod rectify;
+
 pub(crate) mod retire;
 
 pub(crate) mod restriction;

@@ -49,6 +49,7 @@ pub(crate) struct SubjectRow(pub(super) i64);
 /// A subject that is on record.
 pub(crate) struct Found {
     pub(crate) row: SubjectRow,
+    pub(crate) owner: Nation,
     pub(crate) reference: OwnReference,
     pub(crate) retired_at: Option<Timestamp>,
     pub(crate) restricted_at: Option<Timestamp>,
@@ -128,7 +129,8 @@ impl Change<'_> {
         codec::whole(row, 4, "a subject")?;
         let [retired_at, restricted_at] = [2, 3].map(|column| codec::maybe_time(row, column, "a subject"));
         let (retired_at, restricted_at) = (retired_at?, restricted_at?);
-        Ok(Some(Found { row: SubjectRow(row.get(0)?), reference, retired_at, restricted_at }))
+        let (row, owner) = (SubjectRow(row.get(0)?), owner.clone());
+        Ok(Some(Found { row, owner, reference, retired_at, restricted_at }))
     }
 
     /// The same for whoever holds a permit: a subject of the holder's nation, all of whose watchlists the

@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     generation::Delta,
-    handling::Handling,
-    id::{EncounterId, EncounterKey, RecordSequence, SubjectId},
+    handling::{Grading, Handling, Instruction, Remarks},
+    id::{EncounterId, EncounterKey, RecordSequence, SubjectId, WatchlistId},
     law::OwnReference,
-    subject::EntryState,
+    subject::{EntryState, Listing},
 };
 use matcher::template::ModelId;
 use rusqlite::{Connection, ToSql, params};
@@ -145,6 +145,31 @@ impl Change<'_> {
         );
         self.connection.prepare_cached(&sql)?.execute([from.0, into.0, watchlist])?;
         Ok(())
+    }
+
+    /// Puts another listing in place of that of an entry; what it was, or `None` if there is no such entry.
+    pub(crate) fn rectify_entry(
+        &self,
+        row: SubjectRow,
+        subject: SubjectId,
+        watchlist: WatchlistId,
+        listing: &Listing,
+    ) -> Result<Option<Listing>, StoreError> {
+        let Some((former, _)) = read::entry(self.connection, subject, watchlist)? else { return Ok(None) };
+        let Listing { category, remarks: Remarks { handling, grading, instruction } } = listing;
+        let sql = "UPDATE entry SET category = ?3, handling = ?4, grading = ?5, instruction = ?6, checksum = row_sum(subject, \
+                   watchlist, ?3, listed_at, retain_until, review_by, state, ?4, ?5, ?6) WHERE subject = ?1 AND watchlist = ?2";
+        let list = self.row_of("SELECT key FROM watchlist WHERE id = ?1", watchlist.bytes())?;
+        let values = params![
+            row.0,
+            list,
+            category.as_str(),
+            handling.as_ref().map(Handling::to_string),
+            grading.as_ref().map(Grading::to_string),
+            instruction.as_ref().map(Instruction::to_string),
+        ];
+        self.connection.prepare_cached(sql)?.execute(values)?;
+        Ok(Some(former))
     }
 
     fn set_handling(

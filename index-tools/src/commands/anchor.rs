@@ -7,7 +7,7 @@ use crate::{
 use clap::Args;
 use gallery::{
     anchor::{self, AnchorPlace},
-    event::{FormerAnchor, KnownLog},
+    known_log::{FormerAnchor, KnownLog},
     law::Nation,
 };
 

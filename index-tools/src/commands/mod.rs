@@ -18,4 +18,5 @@ pub(crate) mod inspect;
 pub(crate) mod model;
 pub(crate) mod reassign;
 pub(crate) mod retention;
+pub(crate) mod subject_access;
 pub(crate) mod watchlist;
