@@ -26,6 +26,8 @@ pub(crate) struct Ready {
     has_callers: bool,
     /// What is weaker than it should be: `insecure_dev`.
     insecure: Vec<&'static str>,
+    /// Can what is in the log be proven? If not, the next start makes its tiles anew.
+    provable: bool,
     /// Witnesses of the log, if there are to be some.
     #[serde(skip_serializing_if = "Option::is_none")]
     witnesses: Option<Seen>,
@@ -70,6 +72,7 @@ pub(crate) async fn readyz(State(node): State<Arc<Node>>) -> Result<Json<Ready>,
         kernel: node.gallery.kernel().name(),
         has_callers: node.callers() > 0,
         insecure: node.insecure().into_iter().collect(),
+        provable: gallery::evidence::provable(&node.gallery),
         witnesses: state.map(|(configured, cosigned)| Seen { configured, cosigned }),
     }))
 }

@@ -74,7 +74,14 @@ impl Node {
     /// The proof of a receipt, as text, if the log's tiles can be read.
     pub(crate) async fn prove(self: &Arc<Self>, receipt: Receipt) -> Option<String> {
         let gallery = Arc::clone(&self.gallery);
-        tokio::task::spawn_blocking(move || evidence::proof_of(&gallery, &receipt)).await.ok().flatten()
+        let proof = tokio::task::spawn_blocking(move || evidence::prove(&gallery, receipt.leaf_index()));
+        match proof.await.ok()? {
+            Ok(proof) => Some(proof.to_string()),
+            Err(error) => {
+                tracing::error!(%error, "an answer leaves without its proof");
+                None
+            }
+        }
     }
 
     /// Does the thread that scans still run?

@@ -17,13 +17,13 @@ pub mod anchor;
 
 pub mod receipt;
 
-pub mod verify;
-
-pub mod proof;
-
 pub mod note;
 
 pub mod checkpoint;
+
+pub mod verify;
+
+pub mod proof;
 
 pub mod log_proof;
 

@@ -178,15 +178,15 @@ impl Note {
     }
 
     /// The lines by which this key signed it.
-    pub(crate) fn lines_of(&self, key: &VerifierKey) -> String {
+    pub fn lines_of(&self, key: &VerifierKey) -> String {
         let ours = self.signatures.iter().filter(|one| one.name == key.name && one.id == key.id());
         ours.map(Signature::to_string).collect()
     }
 
-    /// The same with one more signature.
+    /// The same with more signatures.
     ///
     /// # Errors
-    /// When it is no line of a signature.
+    /// When they are no lines of signatures.
     pub fn with(&self, line: &str) -> Result<Self, NoteError> {
         format!("{self}{line}").parse()
     }

@@ -46,6 +46,10 @@ fn missing() -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, "the log has no such hashes")
 }
 
+fn unwritten() -> io::Error {
+    io::Error::other("they could not be written, or did not fit the log")
+}
+
 impl Tiles {
     /// Opens a folder, which is made if it is not there.
     ///
@@ -87,7 +91,7 @@ impl Tiles {
         leaves: &[Leaf],
         ends: &Head,
     ) -> Result<(), VerifyError> {
-        if self.is(&ends.tree) {
+        if self.is(&ends.tree) && self.has(begins.tree.size(), leaves) {
             return Ok(());
         }
         if self.is(&begins.tree) {
@@ -106,6 +110,32 @@ impl Tiles {
         })?;
         failed?;
         Ok(self.extend(at, &waiting)?)
+    }
+
+    /// Do they hold these leaves that follow the first `size`, hash by hash? What came last is what a loss of power takes.
+    fn has(&self, size: u64, leaves: &[Leaf]) -> bool {
+        let (mut entries, width) = (vec![0; leaves.len() * HASH as usize], leaves.len() as u64);
+        let read = self.entries.read_exact_at(&mut entries, size * HASH).is_ok();
+        let hashes = if leaves.is_empty() { Ok(Vec::new()) } else { self.read(0, size, width) };
+        let same = |hashes: Vec<u8>| {
+            leaves
+                .iter()
+                .zip(entries.as_chunks::<32>().0)
+                .zip(hashes.as_chunks::<32>().0)
+                .all(|((leaf, entry), hash)| leaf.commitment.0 == *entry && leaf.hash().0 == *hash)
+        };
+        read && hashes.is_ok_and(same)
+    }
+
+    /// They do not fit the log: the next start makes them anew, and until then there are no proofs.
+    pub fn distrust(&self) {
+        self.broken.store(true, Ordering::Release);
+        let _ = std::fs::remove_file(self.path(0)); // if it cannot be, they are distrusted again
+    }
+
+    /// Could they not be written, or do they not fit the log?
+    pub fn broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
     }
 
     /// Are these the hashes of this tree? Asks what its root is made of.
@@ -194,7 +224,10 @@ impl Tiles {
         let there = size.checked_shr(HEIGHT * level).unwrap_or(0);
         let first = index.checked_mul(WIDTH).ok_or_else(missing)?;
         let end = first.checked_add(width).ok_or_else(missing)?;
-        if self.broken.load(Ordering::Acquire) || !(1..=WIDTH).contains(&width) || end > there {
+        if self.broken() {
+            return Err(unwritten());
+        }
+        if !(1..=WIDTH).contains(&width) || end > there {
             return Err(missing());
         }
         Ok(())
@@ -212,8 +245,8 @@ fn fold(bytes: &[u8]) -> io::Result<Hash> {
 
 impl Nodes for Tiles {
     fn node(&self, height: u32, index: u64) -> io::Result<Hash> {
-        if self.broken.load(Ordering::Acquire) {
-            return Err(missing());
+        if self.broken() {
+            return Err(unwritten());
         }
         let (level, below) = ((height / HEIGHT) as usize, height % HEIGHT);
         let first = index.checked_shl(below).ok_or_else(missing)?;
@@ -257,6 +290,12 @@ mod tests {
             }
         };
         everything_holds(&open());
+        let flip = |path: &Path, at: u64| {
+            let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).unwrap();
+            file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+        };
         let level = |n: usize| tiles.join(format!("level-{n}"));
         let cut = |n: usize, length: u64| {
             OpenOptions::new().write(true).open(level(n)).unwrap().set_len(length).unwrap();
@@ -266,6 +305,8 @@ mod tests {
             &|| cut(1, 0),
             &|| std::fs::remove_file(level(2)).unwrap(),
             &|| std::fs::write(level(1), vec![7; 20_000]).unwrap(),
+            &|| flip(&level(0), 66_000 * 32),
+            &|| flip(&tiles.join("entries"), 66_500 * 32),
             &|| std::fs::remove_dir_all(&tiles).unwrap(),
         ] {
             damage();

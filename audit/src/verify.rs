@@ -2,9 +2,11 @@
 
 use crate::{
     anchor::{AnchorError, Mark},
+    checkpoint::Checkpoint,
     receipt::Receipt,
     segment::{self, Damage, Head, Leaf},
     storage::Storage,
+    tree::Frontier,
 };
 use std::{io, ops::ControlFlow};
 
@@ -27,6 +29,17 @@ pub enum VerifyError {
     Gap {
         /// The file.
         name: String,
+    },
+    /// It is another log than the one that was seen.
+    #[error("the first {0} leaves are not those that were seen: the log was written anew")]
+    Another(u64),
+    /// It has fewer leaves than were seen.
+    #[error("the log has {log} leaves, {seen} were seen: it was rolled back")]
+    Shorter {
+        /// What it has.
+        log: u64,
+        /// What was seen.
+        seen: u64,
     },
     /// The log does not reach its anchor.
     #[error(transparent)]
@@ -66,6 +79,40 @@ pub fn walk(
         }
     }
     Ok(())
+}
+
+/// One leaf, from the segment that holds it.
+///
+/// # Errors
+/// When the segment cannot be read or is damaged.
+pub fn leaf(storage: &impl Storage, index: u64) -> Result<Option<Leaf>, VerifyError> {
+    let names = segments(storage)?;
+    let holds = |name: &&String| segment::first_leaf(name).is_some_and(|first| first <= index);
+    let Some(name) = names.iter().rev().find(holds) else { return Ok(None) };
+    let segment = read(storage, name)?;
+    let at = usize::try_from(index - segment.begins.tree.size().min(index)).unwrap_or(usize::MAX);
+    Ok(segment.leaves.into_iter().nth(at))
+}
+
+/// Reads a whole log, and compares it with what was seen of it; returns its head.
+///
+/// # Errors
+/// When it cannot be read, is damaged, or is not what was seen.
+pub fn compare(storage: &impl Storage, seen: &[Checkpoint]) -> Result<Head, VerifyError> {
+    let other = |tree: &Frontier| seen.iter().find(|it| it.size == tree.size() && it.root != tree.root());
+    let mut tree = Frontier::default();
+    let mut unlike = other(&tree).map(|it| it.size);
+    let head = verify(storage, |_, leaf| {
+        tree.push(leaf.hash());
+        unlike = unlike.or_else(|| other(&tree).map(|it| it.size));
+    })?;
+    if let Some(size) = unlike {
+        return Err(VerifyError::Another(size));
+    }
+    match seen.iter().find(|it| it.size > head.tree.size()) {
+        Some(longer) => Err(VerifyError::Shorter { log: head.tree.size(), seen: longer.size }),
+        None => Ok(head),
+    }
 }
 
 /// Reads every leaf in order, gives each to `visit` with its index, and returns the head that follows from

@@ -46,6 +46,23 @@ pub enum Alarm {
     },
 }
 
+impl Alarm {
+    /// Whose.
+    pub fn origin(&self) -> &str {
+        match self {
+            Self::Fork { origin, .. } | Self::Rollback { origin, .. } | Self::Silence { origin, .. } => {
+                origin
+            }
+        }
+    }
+
+    /// Do the log's own signatures prove it? All else may be somebody who sends an older checkpoint of it, or a wrong proof: it counts if the log does
+    /// not show soon that it goes on.
+    pub fn is_proven(&self) -> bool {
+        matches!(self, Self::Fork { seen, signed, .. } if seen == signed)
+    }
+}
+
 impl fmt::Display for Alarm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -261,7 +278,8 @@ mod tests {
         forged.append((100..125).map(leaf).collect()).unwrap();
         let fork = |signed| Some(Alarm::Fork { origin: LOG.to_owned(), seen: 25, signed });
         let reply = ask(&request(&forged, 25));
-        assert_eq!((reply.status, reply.alarm), (422, fork(25)));
+        assert_eq!((reply.status, &reply.alarm), (422, &fork(25)));
+        assert!(reply.alarm.unwrap().is_proven(), "two trees of one size, both signed");
         forged.append((125..140).map(leaf).collect()).unwrap();
         let reply = ask(&request(&forged, 25));
         assert_eq!((reply.status, reply.alarm), (422, fork(40)));

@@ -1,10 +1,13 @@
 //! The log, read: checkpoints, tiles and proofs of it, and what its events say.
 
 use crate::{
-    authority::{self, Audit, Caller, Refusal},
+    authority::{self, Audit, Caller, Catalogue, Permit, Refusal},
     event::{Event, What},
+    findings::{Reached, Results},
     gallery::{Asked, Gallery},
-    keys::log::{LogKeys, Unread},
+    handling::Visibility,
+    id::{SubjectId, WatchlistId},
+    keys::log::{LogKeys, Opened, Unread},
     record::{StoreError, WriteError},
     timestamp::Timestamp,
 };
@@ -21,7 +24,7 @@ use audit::{
     verify::{self, VerifyError},
 };
 use serde::{Deserialize, Serialize};
-use std::{io, ops::ControlFlow, path::Path, str::FromStr};
+use std::{collections::BTreeSet, io, ops::ControlFlow, path::Path, str::FromStr};
 
 /// Why something of the log is not told.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +38,12 @@ pub enum EvidenceError {
     /// The event's legal time is over: its key was destroyed.
     #[error("the event was erased after its legal time; its place in the log can still be proven")]
     Erased,
+    /// Events are forgotten up to this month at most.
+    #[error("only the events of past months are forgotten")]
+    Future,
+    /// The event is another nation's, or names people of another nation's who were not shown.
+    #[error("the event is not one that this nation's auditors read")]
+    Foreign,
     /// The tiles could not be written; a start makes them anew.
     #[error("the log's tiles cannot be read: {0}; the next start makes them anew")]
     Tiles(io::Error),
@@ -92,6 +101,11 @@ pub(crate) fn tiles(gallery: &Gallery) -> Result<&Tiles, EvidenceError> {
     gallery.log.tiles().ok_or(EvidenceError::Unknown)
 }
 
+/// Can what is in the log be proven? If not, the next start makes its tiles anew.
+pub fn provable(gallery: &Gallery) -> bool {
+    gallery.log.tiles().is_some_and(|tiles| !tiles.broken())
+}
+
 /// The first `width` hashes of a tile.
 ///
 /// # Errors
@@ -131,14 +145,10 @@ pub fn prove(gallery: &Gallery, index: u64) -> Result<LogProof, EvidenceError> {
     // Signed by us, also where a witness has signed it, too.
     let signed = Checkpoint::of(&checkpoint, log_key(gallery));
     if !signed.is_ok_and(|signed| proof::includes(signed.root, size, index, leaf, &path)) {
+        tiles.distrust();
         return Err(EvidenceError::Tiles(io::Error::other("they do not fit the log")));
     }
     Ok(LogProof { index, path, checkpoint })
-}
-
-/// The proof of a receipt, if the tiles can be read.
-pub fn proof_of(gallery: &Gallery, receipt: &Receipt) -> Option<String> {
-    prove(gallery, receipt.leaf_index()).ok().map(|proof| proof.to_string())
 }
 
 /// What a leaf says, with its proof. Reading is logged.
@@ -152,9 +162,34 @@ pub fn read_event(
 ) -> Result<(Evidence, Receipt), EvidenceError> {
     let permit = authority::permit_own::<Audit>(caller, &gallery.current.load().catalogue, &[]);
     let permit = gallery.logged(caller, Asked::default(), permit)?;
-    let (_, evidence) = evidence(gallery, |at, _| at == index)?;
+    let disk = Disk::open(&log_folder(&gallery.folder)).map_err(VerifyError::Io)?;
+    let leaf = verify::leaf(&disk, index)?.ok_or(EvidenceError::Unknown)?;
+    let opened = gallery.keys.log().open_leaf(&leaf);
+    if let Ok(opened) = &opened {
+        let event: Event = serde_json::from_slice(&opened.payload).map_err(|_| EvidenceError::Foreign)?;
+        if !concerns_only(&permit, &gallery.current.load().catalogue, &event) {
+            gallery.missed::<Audit>(caller, Asked::default())?;
+            return Err(EvidenceError::Foreign);
+        }
+    }
+    let evidence = proven(gallery, index, opened)?;
     let receipt = gallery.log_event(permit.actor(), |_| What::ReadLog { leaf: index })?;
     Ok((evidence, receipt))
+}
+
+/// May the permit's nation read it: is it an act of its own, in which nobody of another nation's was found who was not shown?
+fn concerns_only(permit: &Permit<Audit>, catalogue: &Catalogue, event: &Event) -> bool {
+    let nation = &permit.actor().nation;
+    let findings = match &event.what {
+        What::Lookup { results: Results::Told(findings), .. } | What::Authorise { findings, .. } => findings,
+        What::Verify { visibility, .. } if *visibility < Visibility::Full => return false,
+        _ => return event.actor.nation == *nation,
+    };
+    let seen = findings.answer.candidates.iter().filter_map(|one| Some(one.seen.as_ref()?.subject));
+    let seen: BTreeSet<SubjectId> = seen.collect();
+    let own = |list: &WatchlistId| catalogue.get(list).is_some_and(|list| list.owner == *nation);
+    let told = |one: &Reached| seen.contains(&one.subject) || one.watchlists.iter().all(own);
+    event.actor.nation == *nation && findings.found.iter().all(told)
 }
 
 /// The first event for which `wanted` says yes, with its proof. Reading is logged.
@@ -188,17 +223,20 @@ fn evidence(
         ControlFlow::Continue(())
     })?;
     let (index, opened) = found.ok_or(EvidenceError::Unknown)?;
+    Ok((index, proven(gallery, index, opened)?))
+}
+
+fn proven(gallery: &Gallery, index: u64, opened: Result<Opened, Unread>) -> Result<Evidence, EvidenceError> {
     let opened = opened.map_err(|unread| match unread {
         Unread::Erased => EvidenceError::Erased,
         Unread::Damaged => EvidenceError::Unknown,
     })?;
-    let evidence = Evidence {
+    Ok(Evidence {
         event: String::from_utf8(opened.payload).map_err(|_| EvidenceError::Unknown)?,
         salt: Hash(opened.salt).to_string(),
         proof: prove(gallery, index)?.to_string(),
         log_key: log_key(gallery).to_string(),
-    };
-    Ok((index, evidence))
+    })
 }
 
 /// Every event that can be read, in order, with its leaf's index.
@@ -233,6 +271,9 @@ fn each_leaf(
 /// # Errors
 /// When log or keys cannot be written.
 pub fn forget_before(gallery: &Gallery, caller: &Caller, month: Month) -> Result<Vec<String>, EvidenceError> {
+    if month.0 > gallery.ambient.clock.now().month() {
+        return Err(EvidenceError::Future);
+    }
     let keys = gallery.keys.log();
     let months = keys.before(month.0);
     if !months.is_empty() {

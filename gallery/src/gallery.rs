@@ -150,7 +150,7 @@ impl Gallery {
             return Ok((answer, receipt));
         }
         let awaiting = kept.as_ref().and_then(|kept| kept.pending.as_ref()).map(|it| it.authorise_by);
-        let written = self.writer.write(actor, claim, move |change| {
+        let written = self.writer.write_within(PATIENCE, actor, claim, move |change| {
             kept.as_ref().map_or(Ok(()), |kept| change.keep(kept))?;
             let what = event(&change.salt, &answer);
             Ok(Done { outcome: answer, what, deltas: Vec::new() })

@@ -29,6 +29,7 @@ use matcher::kernel::Kernel;
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -166,7 +167,7 @@ impl Gallery {
         let (database, log_folder) = (folder.join(record::FILE_NAME), folder.join(LOG_FOLDER));
         Self::must_be_whole(folder)?;
         let lock = lock(folder)?;
-        let keys = Arc::new(Keys::open(&folder.join(keys::FOLDER), &root, &ambient)?);
+        let keys = Arc::new(open_keys(folder, &root, &ambient)?);
         // The log first: where it does not reach its anchor, nothing is changed.
         let open = |path: &Path| Anchor::must_be_outside(path, folder).and_then(|()| Anchor::open(path));
         let anchor = anchor.as_deref().map(open).transpose()?;
@@ -253,6 +254,23 @@ impl Gallery {
             Err(error) => Err(RecoverError::Write(error).into()),
         }
     }
+}
+
+/// The keys of a folder. One from before the log had keys gets them; where its events are sealed, they were lost.
+fn open_keys(folder: &Path, root: &RootKey, ambient: &Ambient) -> Result<Keys, OpenError> {
+    let keys = folder.join(keys::FOLDER);
+    if !Keys::has_log(&keys) {
+        let mut sealed = false;
+        audit::verify::walk(&Disk::open(&folder.join(LOG_FOLDER))?, |_, leaf| {
+            sealed |= keys::log::is_sealed(leaf);
+            if sealed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        if sealed {
+            return Err(KeysError::Damaged("the log's keys, which are not there,".to_owned()).into());
+        }
+        Keys::make_log(&keys, root, ambient)?;
+    }
+    Ok(Keys::open(&keys, root)?)
 }
 
 /// For files that only their owner can read.

@@ -80,6 +80,12 @@ impl Report {
                     Results::Awaiting { .. } => add(&mut self.searches_by_decision, "awaiting"),
                 }
             }
+            What::Authorise { findings, .. } => {
+                if let Some(awaiting) = self.searches_by_decision.get_mut("awaiting") {
+                    *awaiting -= 1; // of this time, or of one before
+                }
+                self.answered(findings);
+            }
             What::Verify { ground, answer, .. } => {
                 self.searched(event, ground);
                 add(&mut self.searches_by_decision, word(answer.decision));

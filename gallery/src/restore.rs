@@ -74,15 +74,24 @@ pub struct Lost {
     pub leaves: u64,
     /// Grants that were taken back since: they are taken back again.
     pub revoked: BTreeSet<GrantId>,
+    /// Leaves after the backup's that cannot be read, for want of keys: grants that were taken back in them live again.
+    pub unread: u64,
 }
 
 impl std::fmt::Display for Lost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { restored, known, leaves, .. } = self;
+        let Self { restored, known, leaves, unread, .. } = self;
         if known > restored {
-            write!(f, "events {} to {} of the record, {leaves} leaves of the log", restored.0 + 1, known.0)
+            write!(f, "events {} to {} of the record, {leaves} leaves of the log", restored.0 + 1, known.0)?;
         } else {
-            write!(f, "no event of the record, {leaves} leaves of the log")
+            write!(f, "no event of the record, {leaves} leaves of the log")?;
+        }
+        match unread {
+            0 => Ok(()),
+            _ => write!(
+                f,
+                "; {unread} of them cannot be read: look at the grants, some may have been taken back"
+            ),
         }
     }
 }
@@ -134,13 +143,15 @@ pub fn restore(order: &Order<'_>, root: &RootKey, ambient: &Ambient) -> Result<R
         storage::rename_folder(&making, folder).map_err(|error| failed(folder, error))?;
     }
     let keys_there = folder.join(keys::FOLDER);
-    let keys_of_folder = Keys::open(&keys_there, root, ambient).ok();
+    let keys_of_folder = Keys::open(&keys_there, root).ok();
     match keys {
         Some(keys) => drop(backup::check(keys, root)?),
         None if keys_of_folder.is_some() => (),
         None => return Err(RestoreError::NoKeys),
     }
-    let lost = lost(&manifest, folder, anchor, keys_of_folder.as_ref());
+    let of_backup = keys.and_then(|keys| Keys::open(keys, root).ok());
+    let known: Vec<&Keys> = [keys_of_folder.as_ref(), of_backup.as_ref()].into_iter().flatten().collect();
+    let lost = lost(&manifest, folder, anchor, &known);
     if folder.exists() && !replace {
         return Err(RestoreError::Exists { folder: folder.to_owned(), lost });
     }
@@ -183,9 +194,9 @@ pub fn restore(order: &Order<'_>, root: &RootKey, ambient: &Ambient) -> Result<R
 }
 
 /// What is known beyond the backup: by the log of the folder that is there, as far as it can be read, and by the anchor.
-fn lost(manifest: &Backup, folder: &Path, anchor: Option<&Path>, keys: Option<&Keys>) -> Lost {
+fn lost(manifest: &Backup, folder: &Path, anchor: Option<&Path>, keys: &[&Keys]) -> Lost {
     let (mut known, mut size) = (manifest.as_of.0, manifest.log_size);
-    let mut revoked = BTreeSet::new();
+    let (mut revoked, mut unread) = (BTreeSet::new(), 0);
     if folder.join(LOG_FOLDER).is_dir()
         && let Ok(log) = Disk::open(&folder.join(LOG_FOLDER))
     {
@@ -195,9 +206,10 @@ fn lost(manifest: &Backup, folder: &Path, anchor: Option<&Path>, keys: Option<&K
             known = known.max(leaf.tag);
             count += 1;
             // Whatever their numbers: after an earlier restoration they may be lower than the backup's.
-            let event = keys.and_then(|keys| evidence::event(keys.log(), leaf));
-            if let Some(Event { what: What::RevokeGrant { grant }, .. }) = event {
-                revoked.insert(grant);
+            match keys.iter().find_map(|keys| evidence::event(keys.log(), leaf)) {
+                Some(Event { what: What::RevokeGrant { grant }, .. }) => drop(revoked.insert(grant)),
+                None if count > manifest.log_size => unread += 1,
+                _ => (),
             }
         });
         size = size.max(count);
@@ -206,7 +218,8 @@ fn lost(manifest: &Backup, folder: &Path, anchor: Option<&Path>, keys: Option<&K
         known = known.max(anchor.mark().last_tag);
         size = size.max(anchor.mark().size);
     }
-    Lost { restored: manifest.as_of, known: RecordSequence(known), leaves: size - manifest.log_size, revoked }
+    let leaves = size - manifest.log_size;
+    Lost { restored: manifest.as_of, known: RecordSequence(known), leaves, revoked, unread }
 }
 
 /// The folder that is there, if any, keeps all but its keys, under another name.

@@ -51,7 +51,8 @@ impl Submission {
         let with =
             answer.lines().try_fold(self.checkpoint.clone(), |note, line| note.with(&format!("{line}\n")))?;
         with.signed_by(witness)?.ok_or(NoteError::Unsigned("the witness"))?;
-        self.checkpoint = with;
+        // Nobody else's signature is taken from it.
+        self.checkpoint = self.checkpoint.with(&with.lines_of(witness))?;
         Ok(())
     }
 

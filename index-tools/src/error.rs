@@ -174,7 +174,11 @@ impl Failure {
     /// 2: the caller's input; 3: the folder is in use; 4: some rows were refused; 5: the folder is at fault.
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Argument(_)
+            Self::Administer(AdministerError::Node(_))
+            | Self::Evidence(EvidenceError::Tiles(_) | EvidenceError::Log(_) | EvidenceError::Node(_)) => 5,
+            Self::Administer(_)
+            | Self::Evidence(_)
+            | Self::Argument(_)
             | Self::Node { status: 400..=499, .. }
             | Self::File { .. }
             | Self::Matrix { .. }
@@ -191,19 +195,7 @@ impl Failure {
             | Self::Change(SubjectChangeError::Unknown | SubjectChangeError::State(_))
             | Self::Export(ExportError::Sink(_))
             | Self::Dedup(DedupError::Sink(_))
-            | Self::Administer(
-                AdministerError::Holder(_)
-                | AdministerError::Days
-                | AdministerError::Own
-                | AdministerError::OfficersToken
-                | AdministerError::Exists
-                | AdministerError::Unknown
-                | AdministerError::Decided
-                | AdministerError::HasOfficers
-                | AdministerError::Refused(_),
-            )
             | Self::RootKey(_)
-            | Self::Evidence(EvidenceError::Unknown | EvidenceError::Erased | EvidenceError::Refused(_))
             | Self::Anchor(AnchoringError::Anchor(AnchorError::Exists(_) | AnchorError::Inside(_)))
             | Self::Open(
                 OpenError::Missing(_)
@@ -220,8 +212,6 @@ impl Failure {
             | Self::Enrol(_)
             | Self::Log(_)
             | Self::Access(_)
-            | Self::Evidence(_)
-            | Self::Administer(_)
             | Self::Inspect(_)
             | Self::Rebuild(_)
             | Self::Backup(_)

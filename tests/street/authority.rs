@@ -61,6 +61,8 @@ const STATES: [&str; 4] = ["open", "before", "before, given", "within 48 h"];
 struct List {
     id: String,
     people: Vec<String>,
+    /// Where the log tells of their enrolment.
+    leaves: Vec<u64>,
     spare: Vec<Option<String>>,
 }
 
@@ -95,10 +97,12 @@ impl Scene<'_> {
                     let mut body = subject(list, &name, face_of(relation, policy, code));
                     body["entries"][0]["handling"] = json!(CODES[code]);
                     let made = self.clerk(relation).post("/v1/subjects", &body).expect(201);
-                    made["subject"].as_str().unwrap().to_owned()
+                    let leaf = made["receipt"]["leaf_index"].as_u64().unwrap();
+                    (made["subject"].as_str().unwrap().to_owned(), leaf)
                 };
-                let people = (0..CODES.len()).map(enrol).collect();
-                self.lists[relation][policy].people = people;
+                let (people, leaves) = (0..CODES.len()).map(enrol).unzip();
+                let list = &mut self.lists[relation][policy];
+                (list.people, list.leaves) = (people, leaves);
             }
         }
     }
@@ -164,6 +168,9 @@ fn request(scene: &mut Scene<'_>, route: &str, cell: Cell, actor: &Actor<'_>) ->
             fields.insert("watchlist".to_owned(), json!(list));
             fields.insert("subject".to_owned(), json!(person));
             with("/v1/verifications", search)
+        }
+        "GET /v1/log/events/{index}" => {
+            plain(format!("/v1/log/events/{}", scene.lists[relation][policy].leaves[code]))
         }
         "GET /v1/notices" => plain("/v1/notices?after=1000000".to_owned()),
         "GET /v1/subjects" => plain(format!("/v1/subjects?reference={}", name.replace(' ', "%20"))),
@@ -252,7 +259,6 @@ fn of_node(route: &str, list: &str, handling: &str, scene: &mut Scene<'_>) -> Re
         ),
         "GET /v1/log/tile/{level}/{*index}" => plain("/v1/log/tile/0/000.p/1".to_owned()),
         "GET /v1/log/proofs/{index}" => plain("/v1/log/proofs/0".to_owned()),
-        "GET /v1/log/events/{index}" => plain("/v1/log/events/0".to_owned()),
         "GET /v1/log/checkpoint" => plain("/v1/log/checkpoint".to_owned()),
         "DELETE /v1/grants/{id}" => plain(format!("/v1/grants/grt_{NOBODY}")),
         "POST /v1/grants/{id}/approval" => plain(format!("/v1/grants/grt_{NOBODY}/approval")),
@@ -298,7 +304,12 @@ fn make_list(path: &std::path::Path, nation: &str, name: &str, policy: usize) ->
     let policy = ["not_needed", "before", "within_48_hours"][policy];
     let mut arguments = list_arguments(nation, name);
     arguments.extend(["--prior-authorisation", policy]);
-    List { id: index(path, &arguments), people: Vec::new(), spare: vec![None; CODES.len()] }
+    List {
+        id: index(path, &arguments),
+        people: Vec::new(),
+        leaves: Vec::new(),
+        spare: vec![None; CODES.len()],
+    }
 }
 
 /// What there is before anybody asks: the lists, a token for each role, and of each nation a clerk's.

@@ -47,6 +47,7 @@ fn an_answer_proves_itself_and_an_auditor_reads_its_event() {
     let site = Site::found();
     let path = site.folder.path();
     let auditor = grant(path, "UTO", &["--name", "eve", "--role", "auditor", "--own"]);
+    let foreign_auditor = grant(path, "XAA", &["--name", "mallory", "--role", "auditor", "--own"]);
     let key = index(path, &["audit", "key"]);
     let server = site.serve();
     server.actor(&site.clerk).enrol(&site.list, "p1", 1);
@@ -70,6 +71,7 @@ fn an_answer_proves_itself_and_an_auditor_reads_its_event() {
     let read = auditor.get(&event).expect(200);
     assert_eq!(read["receipt"]["leaf_index"], at + 3, "after the refusal");
     assert_eq!(auditor.get("/v1/log/events/9999").status, 404);
+    assert_eq!(server.actor(&foreign_auditor).get(&event).status, 403, "another nation's affair");
     assert_eq!(auditor.look_up(&site.list, 1).status, 403, "an auditor does not search");
     let told: Value = serde_json::from_str(read["evidence"]["event"].as_str().unwrap()).unwrap();
     assert_eq!(
@@ -131,13 +133,11 @@ fn an_answer_proves_itself_and_an_auditor_reads_its_event() {
         (&report["by_verb"]["read_log"], &report["refused_by_verb"]["lookup"]),
         (&json!(2), &json!(1))
     );
-    // After their legal time events are read by nobody, and stand in the log as they did.
-    assert!(index(path, &["audit", "forget", "--before", "9999-01"]).contains("forgotten: 2"));
-    let evidence = ["audit", "evidence", answer["id"].as_str().unwrap()];
-    assert_eq!(index_output(path, &evidence).status.code(), Some(2));
+    // Only past months are forgotten (gallery's laws tell what comes of it).
+    let forget = |before: &str| index_output(path, &["audit", "forget", "--before", before]);
+    assert_eq!(forget("9999-01").status.code(), Some(2));
+    assert!(String::from_utf8(forget("2020-01").stdout).unwrap().contains("nothing"));
     index(path, &["verify-store"]);
-    assert!(index(away.path(), &verify).contains("are those of the checkpoints"));
-    assert_eq!(check(&kept), Some(0));
 }
 
 /// A log as files by name.
@@ -167,20 +167,9 @@ fn is_whole(place: &Path, files: &Files, seen: &[Note], log: &VerifierKey) -> Re
     let _ = fs::remove_dir_all(place);
     fs::create_dir(place).unwrap();
     files.iter().for_each(|(name, bytes)| fs::write(place.join(name), bytes).unwrap());
-    let mut roots = vec![Head::default().tree.root()];
-    let mut tree = audit::tree::Frontier::default();
-    let disk = Disk::open_existing(place).unwrap();
-    let walked = verify::verify(&disk, |_, leaf| {
-        tree.push(leaf.hash());
-        roots.push(tree.root());
-    });
-    walked.map_err(|error| error.to_string())?;
-    for note in seen {
-        let checkpoint = Checkpoint::of(note, log).map_err(|error| error.to_string())?;
-        if roots.get(checkpoint.size as usize) != Some(&checkpoint.root) {
-            return Err(format!("it is not the log of {} leaves that was seen", checkpoint.size));
-        }
-    }
+    let checkpoint = |note| Checkpoint::of(note, log).map_err(|error| error.to_string());
+    let seen: Vec<Checkpoint> = seen.iter().map(checkpoint).collect::<Result<_, _>>()?;
+    verify::compare(&Disk::open_existing(place).unwrap(), &seen).map_err(|error| error.to_string())?;
     Ok(())
 }
 

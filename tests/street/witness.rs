@@ -37,7 +37,7 @@ fn key(folder: &Path) -> String {
 
 fn start(folder: &Path, log: &str, listen: &str, silence_s: &str) -> Witness {
     let mut command = command(folder);
-    command.args(["--log", log, "--listen", listen, "--silence-s", silence_s]);
+    command.args(["--log", log, "--listen", listen, "--silence-s", silence_s, "--grace-s", "2"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

@@ -23,7 +23,8 @@ use std::{
 /// Cosign the checkpoints of logs, as long as each continues what was seen before; and tell of whatever does not, and of silence.
 ///
 /// Logs send their checkpoints to `/add-checkpoint`. Nothing secret is told either way, and a checkpoint counts by its signature alone. An alarm is a
-/// line on standard error that begins with ALARM and a line of FOLDER/alarms, with what was sent; from then on /healthz answers 503, until the file is taken away.
+/// line on standard error that begins with ALARM and a line of FOLDER/alarms, with what was sent; from then on /healthz answers 503, until the file is taken away and the witness started again.
+/// Let only the logs' machines reach it: whoever sends it the last checkpoint once more hides that a log is silent.
 #[derive(Parser)]
 #[command(name = "limen-witness", version)]
 struct Args {
@@ -42,6 +43,9 @@ struct Args {
     /// After so many seconds without a checkpoint of a log there is an alarm.
     #[arg(long, default_value_t = 300)]
     silence_s: u64,
+    /// What somebody else may have caused by sending what is old or wrong is an alarm if the log does not show within so many seconds that it goes on.
+    #[arg(long, default_value_t = 30)]
+    grace_s: u64,
     /// Print the key by which the witness's cosignatures are known, and end.
     #[arg(long)]
     show_key: bool,
@@ -70,6 +74,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
         args.logs.iter().all(|log| log.kind() == Kind::Note),
         "--log is the key of a log, not of a witness"
     );
+    let lock = std::fs::File::create(args.folder.join("lock"))?;
+    lock.try_lock().map_err(|_| anyhow::anyhow!("another witness has {} open", args.folder.display()))?;
     let witness = Arc::new(Witness::new(key, args.folder.clone(), args.logs.iter().cloned()));
     let alarms = Arc::new(Alarms::new(args.folder.join("alarms"), witness.origins()));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
@@ -77,7 +83,8 @@ fn run(args: &Args) -> anyhow::Result<()> {
         let listener = tokio::net::TcpListener::bind(args.listen).await;
         let listener = listener.with_context(|| format!("cannot listen on {}", args.listen))?;
         println!("limen-witness listens on http://{}", listener.local_addr()?);
-        tokio::spawn(Arc::clone(&alarms).listen_for_silence(Duration::from_secs(args.silence_s)));
+        let (silence, grace) = (Duration::from_secs(args.silence_s), Duration::from_secs(args.grace_s));
+        Arc::clone(&alarms).keep_listening(silence, grace)?;
         server::serve(listener, witness, alarms).await
     })
 }

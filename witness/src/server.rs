@@ -57,9 +57,18 @@ async fn add_checkpoint(State(Post { witness, alarms }): State<Post>, request: S
     let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     };
-    let sent = request.clone();
-    let added = tokio::task::spawn_blocking(move || witness.add_checkpoint(&request, now.as_secs())).await;
-    let reply = match added {
+    let added = tokio::task::spawn_blocking(move || {
+        let reply = witness.add_checkpoint(&request, now.as_secs())?;
+        match reply.alarm.clone() {
+            Some(alarm) => alarms.suspect(alarm, request),
+            None if reply.status == 200 => {
+                origin(&request).iter().for_each(|origin| alarms.heard(origin));
+            }
+            None => (),
+        }
+        std::io::Result::Ok(reply)
+    });
+    let reply = match added.await {
         Ok(Ok(reply)) => reply,
         Ok(Err(error)) => {
             say(&format!("error: {error}"));
@@ -67,14 +76,6 @@ async fn add_checkpoint(State(Post { witness, alarms }): State<Post>, request: S
         }
         Err(_) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     };
-    if let Some(alarm) = &reply.alarm {
-        alarms.raise(alarm, &sent);
-    }
-    if reply.status == 200
-        && let Some(origin) = origin(&sent)
-    {
-        alarms.heard(&origin);
-    }
     let kind = if reply.status == 409 { "text/x.tlog.size" } else { "text/plain; charset=utf-8" };
     let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(CONTENT_TYPE, kind)], reply.body).into_response()

@@ -32,7 +32,8 @@ pub(crate) async fn read_tile(
         node.blocking(move |gallery| evidence::bundle(gallery, index, width)).await?
     } else {
         let wrong = || Problem::malformed("level", "a level is 0 to 7, or entries");
-        let level: u32 = level.parse().ok().filter(|level| *level < 8).ok_or_else(wrong)?;
+        let one_digit = |it: &u32| *it < 8 && it.to_string() == level;
+        let level: u32 = level.parse().ok().filter(one_digit).ok_or_else(wrong)?;
         node.blocking(move |gallery| evidence::tile(gallery, level, index, width)).await?
     };
     let headers =
@@ -40,21 +41,23 @@ pub(crate) async fn read_tile(
     Ok((headers, bytes).into_response())
 }
 
-/// Number and width of a tile: `x001/x234/067`, and `.p/5` if it has but five hashes.
+/// Number and width of a tile: `x001/x234/067`, and `.p/5` if it has but five hashes. There is one way to write it.
 fn place(path: &str) -> Option<(u64, u64)> {
     let (number, width) = match path.split_once(".p/") {
         Some((number, width)) => (number, width.parse().ok().filter(|width| (1..256).contains(width))?),
         None => (path, 256),
     };
-    let mut parts = number.split('/').rev();
-    let digits =
-        |part: &str| (part.len() == 3 && part.bytes().all(|c| c.is_ascii_digit())).then(|| part.to_owned());
-    let mut all = vec![digits(parts.next()?)?];
-    for part in parts {
-        all.push(digits(part.strip_prefix('x')?)?);
+    let number = number.replace(['x', '/'], "").parse().ok()?;
+    (written(number, width) == path).then_some((number, width))
+}
+
+fn written(number: u64, width: u64) -> String {
+    let (mut path, mut rest) = (format!("{:03}", number % 1000), number / 1000);
+    while rest > 0 {
+        path = format!("x{:03}/{path}", rest % 1000);
+        rest /= 1000;
     }
-    all.reverse();
-    Some((all.concat().parse().ok()?, width))
+    if width == 256 { path } else { format!("{path}.p/{width}") }
 }
 
 #[cfg(test)]
@@ -64,7 +67,21 @@ mod tests {
         let name = super::place;
         assert_eq!(name("x001/x234/067"), Some((1_234_067, 256)));
         assert_eq!((name("000"), name("067.p/5")), (Some((0, 256)), Some((67, 5))));
-        for bad in ["", "67", "0067", "001/067", "x001", "067.p/0", "067.p/256", "067.p/", "x01/067", "+67"] {
+        for bad in [
+            "",
+            "67",
+            "0067",
+            "001/067",
+            "x001",
+            "067.p/0",
+            "067.p/256",
+            "067.p/",
+            "x01/067",
+            "+67",
+            "067.p/+5",
+            "067.p/05",
+            "x000/067",
+        ] {
             assert_eq!(name(bad), None, "{bad}");
         }
     }

@@ -240,6 +240,8 @@ impl From<EvidenceError> for Problem {
         match error {
             EvidenceError::Refused(refusal) => Self::refused(&refusal, |_| "index".to_owned()),
             EvidenceError::Unknown => Self::of(Kind::Unknown, "index", detail),
+            EvidenceError::Foreign => Self::of(Kind::Refused, "index", detail),
+            EvidenceError::Future => Self::of(Kind::Invalid, "before", detail),
             EvidenceError::Erased => Self::of(Kind::Erased, "index", detail),
             EvidenceError::Tiles(_) | EvidenceError::Log(_) => Self::fault(&detail),
             EvidenceError::Node(error) => error.into(),

@@ -84,6 +84,24 @@ pub(crate) struct Opened {
     pub(crate) payload: Vec<u8>,
 }
 
+/// A month's key, and by what it is known from another of the same month.
+struct MonthKey {
+    id: [u8; 4],
+    key: SealingKey,
+}
+
+impl MonthKey {
+    fn new(bytes: &[u8; KEY]) -> Self {
+        let id = *hash::sha256(&[b"limen/month-key-id/v1", bytes]).0.first_chunk().expect("a hash is longer");
+        Self { id, key: SealingKey::new(bytes) }
+    }
+}
+
+/// Is this payload sealed, so that there was a key?
+pub(crate) fn is_sealed(leaf: &Leaf) -> bool {
+    leaf.payload.first() == Some(&SEALED)
+}
+
 /// The log's keys.
 pub(crate) struct LogKeys {
     path: PathBuf,
@@ -91,20 +109,23 @@ pub(crate) struct LogKeys {
     signing: SigningKey,
     stored: RwLock<Stored>,
     /// The months' keys that were asked for, by number.
-    opened: RwLock<BTreeMap<u32, SealingKey>>,
+    opened: RwLock<BTreeMap<u32, MonthKey>>,
 }
 
 impl LogKeys {
-    /// Opens a file; one that is not there is made, with a new log's name.
-    pub(crate) fn open(path: &Path, root: &RootKey, ambient: &Ambient) -> Result<Self, KeysError> {
+    /// Makes a file without months, with a new log's name.
+    pub(crate) fn create(path: &Path, root: &RootKey, ambient: &Ambient) -> io::Result<()> {
         let sealing = root.sealing();
-        if !path.is_file() {
-            let (name, seed): ([u8; 8], KeyBytes) = (ambient.random(), Zeroizing::new(ambient.random()));
-            let origin = format!("limen/{}", hex(&name));
-            let signing = hex(&sealing.seal(ambient, &[SIGNING, origin.as_bytes()], &*seed));
-            let months = BTreeMap::new();
-            Stored { version: VERSION, origin, signing, months, checksum: 0 }.write(path)?;
-        }
+        let (name, seed): ([u8; 8], KeyBytes) = (ambient.random(), Zeroizing::new(ambient.random()));
+        let origin = format!("limen/{}", hex(&name));
+        let signing = hex(&sealing.seal(ambient, &[SIGNING, origin.as_bytes()], &*seed));
+        let months = BTreeMap::new();
+        Stored { version: VERSION, origin, signing, months, checksum: 0 }.write(path)
+    }
+
+    /// Opens a file.
+    pub(crate) fn open(path: &Path, root: &RootKey) -> Result<Self, KeysError> {
+        let sealing = root.sealing();
         let damaged = || KeysError::Damaged("the log's keys".to_owned());
         let stored: Stored = serde_json::from_slice(&fs::read(path)?).map_err(|_| damaged())?;
         if stored.version != VERSION || stored.checksum != stored.sum() {
@@ -141,7 +162,8 @@ impl LogKeys {
         sealed.extend(month.to_le_bytes());
         let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
         let key = opened.get(&month).ok_or_else(|| io::Error::other("the month's key was destroyed"))?;
-        sealed.extend(key.seal(ambient, &[EVENT, &commitment.0], &[salt.as_slice(), payload].concat()));
+        sealed.extend(key.id);
+        sealed.extend(key.key.seal(ambient, &[EVENT, &commitment.0], &[salt.as_slice(), payload].concat()));
         Ok(Leaf { tag, commitment, payload: sealed })
     }
 
@@ -153,9 +175,11 @@ impl LogKeys {
                 let (month, sealed) = rest.split_first_chunk().ok_or(Unread::Damaged)?;
                 let month = u32::from_le_bytes(*month);
                 self.know(month).ok_or(Unread::Erased)?;
+                let (id, sealed) = sealed.split_first_chunk().ok_or(Unread::Damaged)?;
                 let opened = self.opened.read().unwrap_or_else(PoisonError::into_inner);
-                let key = opened.get(&month).ok_or(Unread::Erased)?;
-                key.open(&[EVENT, &leaf.commitment.0], sealed).ok_or(Unread::Damaged)?.to_vec()
+                // Another of this month, where keys of before were put back.
+                let key = opened.get(&month).filter(|key| key.id == *id).ok_or(Unread::Erased)?;
+                key.key.open(&[EVENT, &leaf.commitment.0], sealed).ok_or(Unread::Damaged)?.to_vec()
             }
             _ => return Err(Unread::Damaged),
         };
@@ -194,7 +218,7 @@ impl LogKeys {
         let stored = self.stored.read().unwrap_or_else(PoisonError::into_inner);
         let bytes = unwrap(&self.root, &[MONTH, name.as_bytes()], stored.months.get(&name)?)?;
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
-        opened.insert(month, SealingKey::new(&bytes));
+        opened.insert(month, MonthKey::new(&bytes));
         Some(())
     }
 
@@ -213,7 +237,7 @@ impl LogKeys {
         next.write(&self.path)?;
         *stored = next;
         let mut opened = self.opened.write().unwrap_or_else(PoisonError::into_inner);
-        opened.insert(month, SealingKey::new(&bytes));
+        opened.insert(month, MonthKey::new(&bytes));
         Ok(())
     }
 }
@@ -251,7 +275,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let (path, ambient) = (place.path().join("log"), Ambient::system());
         let root = RootKey::draw(&ambient);
-        let open = || LogKeys::open(&path, &root, &ambient).unwrap();
+        LogKeys::create(&path, &root, &ambient).unwrap();
+        let open = || LogKeys::open(&path, &root).unwrap();
         let keys = open();
         let seal = |when: &str| keys.seal(&ambient, at(when), 1, &[7; 32], b"what happened").unwrap();
         let (old, new) = (seal("2026-10-31T23:59:59Z"), seal("2026-11-01T00:00:00Z"));
@@ -269,10 +294,12 @@ mod tests {
         let month = at("2026-11-20T00:00:00Z").month();
         assert_eq!(keys.before(month), ["2026-10"]);
         keys.forget_before(month).unwrap();
+        // A new key of the month does not make the old event one that was changed.
+        keys.seal(&ambient, at("2026-10-01T00:00:00Z"), 1, &[7; 32], b"x").unwrap();
         for keys in [keys, open()] {
             assert_eq!(keys.open_leaf(&old).err(), Some(Unread::Erased));
             assert!(keys.open_leaf(&new).is_ok());
         }
-        assert!(LogKeys::open(&path, &RootKey::draw(&ambient), &ambient).is_err(), "another root key");
+        assert!(LogKeys::open(&path, &RootKey::draw(&ambient)).is_err(), "another root key");
     }
 }

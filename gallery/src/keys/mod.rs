@@ -98,7 +98,7 @@ impl Keys {
         fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
         Cells::create(&folder.join(SUBJECTS))?;
         NationKeys::create(&folder.join(NATIONS), root, ambient)?;
-        LogKeys::open(&folder.join(LOG), root, ambient).map_err(io::Error::other)?;
+        LogKeys::create(&folder.join(LOG), root, ambient)?;
         folder.parent().map_or(Ok(()), audit::storage::sync_folder)
     }
 
@@ -111,10 +111,23 @@ impl Keys {
     ///
     /// # Errors
     /// When it is not there or damaged, or made under another root key.
-    pub(crate) fn open(folder: &Path, root: &RootKey, ambient: &Ambient) -> Result<Self, KeysError> {
+    pub(crate) fn open(folder: &Path, root: &RootKey) -> Result<Self, KeysError> {
         let nations = NationKeys::open(&folder.join(NATIONS), root)?;
         let cells = Cells::open(&folder.join(SUBJECTS))?;
-        Ok(Self { nations, cells, log: LogKeys::open(&folder.join(LOG), root, ambient)? })
+        Ok(Self { nations, cells, log: LogKeys::open(&folder.join(LOG), root)? })
+    }
+
+    /// Makes the log's keys, where a folder is from before there were any.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(crate) fn make_log(folder: &Path, root: &RootKey, ambient: &Ambient) -> io::Result<()> {
+        LogKeys::create(&folder.join(LOG), root, ambient)
+    }
+
+    /// Are the log's keys there?
+    pub(crate) fn has_log(folder: &Path) -> bool {
+        folder.join(LOG).is_file()
     }
 
     /// The log's keys.

@@ -7,6 +7,7 @@ mod erasure;
 mod generation;
 mod grants;
 mod handling;
+mod log;
 mod reassign;
 mod record;
 mod search;

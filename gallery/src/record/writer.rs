@@ -9,16 +9,20 @@ use crate::{
     ambient::Ambient, authority::Actor, clock::Watch, generation::Current, id::RecordSequence,
     idempotency::Claim, keys::Keys,
 };
-use audit::{log::Log, receipt::Receipt};
+use audit::{
+    log::{AppendError, Log},
+    receipt::Receipt,
+};
 use rusqlite::Connection;
 use serde::Serialize;
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
-        mpsc::{SyncSender, TrySendError, sync_channel},
+        mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
+    time::Duration,
 };
 
 /// Changes that may wait. One more is told to come back.
@@ -136,9 +140,39 @@ impl Writer {
         self.write_at_any_time(actor, claim, work)
     }
 
+    /// The same, waiting no longer than this: what is not done by then may be so later.
+    pub(crate) fn write_within<T, E>(
+        &self,
+        patience: Duration,
+        actor: Actor,
+        claim: Option<&Claim>,
+        work: impl FnOnce(&Change<'_>) -> Result<Done<T>, E> + Send + 'static,
+    ) -> Result<(T, Receipt), E>
+    where
+        T: Serialize + Send + 'static,
+        E: Refusal + From<WriteError> + Send + 'static,
+    {
+        self.watch.now(&self.ambient).map_err(|back| E::from(back.into()))?;
+        self.put(Some(patience), actor, claim, work)
+    }
+
     /// The same, whatever the clock says.
     pub(crate) fn write_at_any_time<T, E>(
         &self,
+        actor: Actor,
+        claim: Option<&Claim>,
+        work: impl FnOnce(&Change<'_>) -> Result<Done<T>, E> + Send + 'static,
+    ) -> Result<(T, Receipt), E>
+    where
+        T: Serialize + Send + 'static,
+        E: Refusal + From<WriteError> + Send + 'static,
+    {
+        self.put(None, actor, claim, work)
+    }
+
+    fn put<T, E>(
+        &self,
+        patience: Option<Duration>,
         actor: Actor,
         claim: Option<&Claim>,
         work: impl FnOnce(&Change<'_>) -> Result<Done<T>, E> + Send + 'static,
@@ -171,7 +205,14 @@ impl Writer {
                 TrySendError::Disconnected(_) => E::from(WriteError::Poisoned),
             }
         })?;
-        let receipt = answer.recv().map_err(|_| E::from(WriteError::Poisoned))?.map_err(E::from)?;
+        let receipt = match patience {
+            None => answer.recv().map_err(|_| WriteError::Poisoned),
+            Some(patience) => answer.recv_timeout(patience).map_err(|error| match error {
+                RecvTimeoutError::Timeout => AppendError::Unwritten("it takes too long".to_owned()).into(),
+                RecvTimeoutError::Disconnected => WriteError::Poisoned,
+            }),
+        };
+        let receipt = receipt.map_err(E::from)?.map_err(E::from)?;
         let outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (outcome, receipt) {
             (Some(Ok(outcome)), Some(receipt)) => Ok((outcome, receipt)),

@@ -10,13 +10,12 @@ use audit::{
     log_proof::LogProof,
     note::{Note, VerifierKey},
     storage::Disk,
-    tree::Frontier,
     verify,
 };
 use clap::{Args, Subcommand};
 use gallery::{
     event::{Event, What},
-    evidence::{self, Evidence, EvidenceError, Month},
+    evidence::{self, Evidence, Month},
     findings::Results,
     id::LookupId,
     law::Nation,
@@ -166,7 +165,8 @@ impl Audit {
 fn is_of(event: &Event, wanted: LookupId) -> bool {
     match &event.what {
         What::Lookup { results: Results::Told(findings), .. } => findings.answer.lookup == wanted,
-        What::Lookup { results: Results::Awaiting { lookup, .. }, .. } => *lookup == wanted,
+        // What it found is in its authorisation, if there is one.
+        What::Authorise { lookup, .. } => *lookup == wanted,
         _ => false,
     }
 }
@@ -178,33 +178,11 @@ impl Verify {
             let note: Note = read(path)?.parse().map_err(argument)?;
             let key = self.log_key.as_ref().ok_or_else(|| argument("--log-key is missing"))?;
             let checkpoint = Checkpoint::of(&note, key);
-            known.push((path, checkpoint.map_err(|error| argument(format!("{}: {error}", path.display())))?));
+            known.push(checkpoint.map_err(|error| argument(format!("{}: {error}", path.display())))?);
         }
         let disk = Disk::open_existing(&self.log).map_err(|error| Failure::file(&self.log, error))?;
-        let mut tree = Frontier::default();
-        let unlike = |tree: &Frontier| {
-            let other = |(_, it): &&(&PathBuf, Checkpoint)| it.size == tree.size() && it.root != tree.root();
-            known.iter().find(other).map(|(path, _)| path.display().to_string())
-        };
-        let mut wrong = unlike(&tree);
-        let head = verify::verify(&disk, |_, leaf| {
-            tree.push(leaf.hash());
-            if wrong.is_none() {
-                wrong = unlike(&tree);
-            }
-        });
-        let head = head.map_err(EvidenceError::from)?;
-        let size = head.tree.size();
-        if let Some(path) = wrong {
-            return Err(Failure::Log(format!("the log is another than the one of {path}")));
-        }
-        if let Some((path, it)) = known.iter().find(|(_, it)| it.size > size) {
-            let (path, wanted) = (path.display(), it.size);
-            return Err(Failure::Log(format!(
-                "the log has {size} leaves, {path} saw {wanted}: it was rolled back"
-            )));
-        }
-        let seen = known.iter().map(|(_, it)| it.size).max().unwrap_or(0);
+        let head = verify::compare(&disk, &known).map_err(|error| Failure::Log(error.to_string()))?;
+        let (size, seen) = (head.tree.size(), known.iter().map(|it| it.size).max().unwrap_or(0));
         println!("{size} leaves, root {}; the first {seen} are those of the checkpoints", head.tree.root());
         Ok(())
     }
