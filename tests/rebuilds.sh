@@ -16,7 +16,8 @@ list=$(tool watchlist add --nation UTO --name first --purpose border_control --l
   --category wanted --model m --threshold 0.9 --retention-days 30)
 tool grant officers --nation UTO --name first --name second | split -l 1 - "$place/officer-"
 grant() { tool grant add --token-file "$place/officer-aa" --approver "$place/officer-ab" "$@" | cut -f2; }
-guard=$(grant --name guard --role checkpoint --raw-probes --watchlist "$list" --purpose border_control)
+guard=$(grant --name guard --role checkpoint --raw-probes --searches-per-hour 100000 --watchlist "$list" \
+  --purpose border_control)
 keeper=$(grant --name keeper --role index_admin --own)
 tool enrol --nation UTO --features "$place/features.npy" --rows "$place/rows.csv" > /dev/null
 rm "$place/features.npy"

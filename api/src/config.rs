@@ -60,6 +60,8 @@ pub(crate) struct Config {
     pub(crate) witness_interval_s: u64,
     /// Serve loopback without TLS, and at most 1,000 encounters: for development.
     pub(crate) insecure_dev: bool,
+    /// Callers search as often, and with probes as alike, as they like: for measurements.
+    pub(crate) insecure_unlimited_searches: bool,
     /// Threads that scan; 0 takes every core.
     pub(crate) scan_threads: usize,
     /// How references are searched.
@@ -105,6 +107,7 @@ impl Config {
             witnesses_ca: None,
             witness_interval_s: 10,
             insecure_dev: false,
+            insecure_unlimited_searches: false,
             scan_threads: 0,
             index: Index::Exhaustive,
             anchor: None,
@@ -129,6 +132,7 @@ impl Config {
             .set_default("folder", text(&base.folder)?)?
             .set_default("listen", base.listen.to_string())?
             .set_default("insecure_dev", false)?
+            .set_default("insecure_unlimited_searches", false)?
             .set_default("scan_threads", 0)?
             .set_default("index", "exhaustive")?
             .set_default("witness_interval_s", base.witness_interval_s)?

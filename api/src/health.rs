@@ -71,7 +71,7 @@ pub(crate) async fn readyz(State(node): State<Arc<Node>>) -> Result<Json<Ready>,
         as_of: as_of.0,
         kernel: node.gallery.kernel().name(),
         has_callers: node.callers() > 0,
-        insecure: node.insecure().into_iter().collect(),
+        insecure: node.insecure(),
         provable: gallery::evidence::provable(&node.gallery),
         witnesses: state.map(|(configured, cosigned)| Seen { configured, cosigned }),
     }))

@@ -49,8 +49,18 @@ impl Node {
         let to = config.backup_folder.clone();
         let backups = to.map(|to| Backups { to, keys: config.backup_keys_folder.clone() });
         let limit = config.insecure_dev.then_some(INSECURE_LIMIT);
-        let setup =
-            Setup { root, threads, index: config.index, anchor, ledger, reserve_bytes, backups, limit };
+        let (index, insecure_unlimited_searches) = (config.index, config.insecure_unlimited_searches);
+        let setup = Setup {
+            root,
+            threads,
+            index,
+            anchor,
+            ledger,
+            reserve_bytes,
+            backups,
+            limit,
+            insecure_unlimited_searches,
+        };
         let gallery = Arc::new(Gallery::open(&config.folder, setup, Ambient::system())?);
         let scheduler = ScanScheduler::start(Arc::clone(&gallery), config.lookup_queue)?;
         let long_answers = Arc::new(Semaphore::new(LONG_ANSWERS));
@@ -114,8 +124,12 @@ impl Node {
     }
 
     /// What is weaker than it should be.
-    pub(crate) fn insecure(&self) -> Option<&'static str> {
-        self.config.tls_certificate.is_none().then_some("insecure_dev")
+    pub(crate) fn insecure(&self) -> Vec<&'static str> {
+        let weaker = [
+            (self.config.tls_certificate.is_none(), "insecure_dev"),
+            (self.config.insecure_unlimited_searches, "insecure_unlimited_searches"),
+        ];
+        weaker.into_iter().filter_map(|(weaker, name)| weaker.then_some(name)).collect()
     }
 
     /// Encounters on record.

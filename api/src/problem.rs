@@ -62,6 +62,7 @@ kinds! {
     TooLarge = "too-large", "The request is too large", PAYLOAD_TOO_LARGE;
     MediaType = "media-type", "The body must be application/json", UNSUPPORTED_MEDIA_TYPE;
     Timeout = "timeout", "The request took too long to arrive", REQUEST_TIMEOUT;
+    TooMany = "too-many", "The caller searches too much; the attempt is in the audit log", TOO_MANY_REQUESTS;
     Busy = "busy", "Too much is waiting; come back later", SERVICE_UNAVAILABLE;
     LogUnwritable = "log-unwritable", "The audit log cannot be written, so nothing is answered", SERVICE_UNAVAILABLE;
     DiskFull = "disk-full", "The disk is full; nothing was changed", INSUFFICIENT_STORAGE;
@@ -94,9 +95,13 @@ impl Problem {
     /// A refusal, with the field that is not permitted. `watchlist` names the field of a watchlist by its
     /// position.
     fn refused(refusal: &Refusal, watchlist: impl Fn(usize) -> String) -> Self {
+        if let Refusal::Misuse { misuse, retry_after_s } = refusal {
+            tracing::warn!(misuse = misuse.as_str(), "a caller was stopped");
+            return Self { retry_after_s: Some(*retry_after_s), ..Self::new(Kind::TooMany, refusal) };
+        }
         let field = match refusal {
             Refusal::Verb(_) | Refusal::Officer => "Authorization".to_owned(),
-            Refusal::RawProbe => "probe".to_owned(),
+            Refusal::RawProbe | Refusal::Misuse { .. } => "probe".to_owned(),
             Refusal::Threshold => "threshold".to_owned(),
             Refusal::Authorisation { .. } => "authorisation".to_owned(),
             Refusal::Watchlist { index } => watchlist(*index),

@@ -45,6 +45,9 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
         }
         tracing::warn!("insecure_dev: requests and answers are in plain, for whoever reads on this machine");
     }
+    if config.insecure_unlimited_searches {
+        tracing::warn!("insecure_unlimited_searches: callers may learn templates by searching");
+    }
     if node.callers() == 0 {
         tracing::warn!(
             "nobody holds a grant yet, so every call is refused: begin with `limen-index grant officers`"

@@ -20,8 +20,9 @@ pub(crate) fn init() {
 /// Says with every answer what is weaker than it should be.
 pub(crate) async fn warn(State(node): State<Arc<Node>>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
-    if let Some(what) = node.insecure() {
-        response.headers_mut().insert("limen-insecure", HeaderValue::from_static(what));
+    let weaker = node.insecure().join(", ");
+    if let (false, Ok(weaker)) = (weaker.is_empty(), HeaderValue::from_str(&weaker)) {
+        response.headers_mut().insert("limen-insecure", weaker);
     }
     response
 }

@@ -116,6 +116,7 @@ pub fn appoint_officers(
                 watchlists: Reach::Own,
                 purposes: BTreeSet::new(),
                 allowances: BTreeSet::new(),
+                searches_per_hour: None,
             };
             let grant = Grant {
                 id,

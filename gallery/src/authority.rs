@@ -5,6 +5,7 @@
 
 pub use crate::caller::{Actor, Caller, Reach, Rights, VerbName};
 use crate::{
+    budget::Misuse,
     id::WatchlistId,
     law::{Allowance, AuthorisationReference, CaseReference, LegalBasis, PriorAuthorisation, Purpose},
     timestamp::Timestamp,
@@ -91,6 +92,7 @@ pub struct Permit<V: Verb> {
     watchlists: Vec<Arc<Watchlist>>,
     ground: V::Ground,
     allowances: BTreeSet<Allowance>,
+    searches_per_hour: u32,
     authorise_by: Option<Timestamp>,
     verb: PhantomData<V>,
 }
@@ -122,6 +124,11 @@ impl<V: Verb> Permit<V> {
     /// Is this allowed?
     pub fn allows(&self, allowance: Allowance) -> bool {
         self.allowances.contains(&allowance)
+    }
+
+    /// How many searches in an hour.
+    pub fn searches_per_hour(&self) -> u32 {
+        self.searches_per_hour
     }
 
     /// Until when the authorisation is to be supplied, if there is none and one is needed.
@@ -168,6 +175,14 @@ pub enum Refusal {
         /// Position in the request, from 0.
         index: usize,
     },
+    /// The caller searches too often, or learns by searching what it may not know.
+    #[error("{misuse}")]
+    Misuse {
+        /// What it does too often.
+        misuse: Misuse,
+        /// After how many seconds it may do so again.
+        retry_after_s: u32,
+    },
     /// The watchlist does not list the instrument.
     #[error("the legal basis is not one under which watchlist {index} may be searched")]
     LegalBasis {
@@ -204,6 +219,7 @@ fn permit<V: Verb>(
         watchlists,
         ground,
         allowances,
+        searches_per_hour: caller.rights.searches_per_hour,
         authorise_by: None,
         verb: PhantomData,
     })
@@ -346,6 +362,7 @@ mod tests {
                 watchlists,
                 purposes: [Purpose::BorderControl].into(),
                 allowances: [Allowance::RawProbes].into(),
+                searches_per_hour: 1,
             },
         }
     }

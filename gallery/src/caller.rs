@@ -1,6 +1,7 @@
 //! Who calls: verbs, roles, and what a caller may do.
 
 use crate::{
+    budget::MOST_SEARCHES_PER_HOUR,
     id::{AgencyId, GrantId, WatchlistId},
     law::{Allowance, Nation, OwnReference, Purpose, Role},
 };
@@ -139,6 +140,8 @@ pub struct Rights {
     pub purposes: BTreeSet<Purpose>,
     /// What beside.
     pub allowances: BTreeSet<Allowance>,
+    /// How many searches in an hour.
+    pub searches_per_hour: u32,
 }
 
 /// Who calls. Made where a credential is recognised, and by the administrator's tools on a stopped node.
@@ -163,6 +166,7 @@ impl Caller {
             watchlists: Reach::Own,
             purposes: Purpose::ALL.iter().copied().collect(),
             allowances: Allowance::ALL.iter().copied().collect(),
+            searches_per_hour: MOST_SEARCHES_PER_HOUR,
         };
         let agency = AgencyId::from_bytes([0; 16]);
         Self { name, agency, nation, station: None, operator: None, grant: None, rights }

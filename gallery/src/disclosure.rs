@@ -32,6 +32,8 @@ pub(crate) struct Reaching {
 pub(crate) struct Disclosure {
     /// Best first, at most as many as were asked for.
     pub(crate) candidates: Vec<Candidate>,
+    /// Who they are.
+    pub(crate) shown: Vec<SubjectId>,
     /// How many could have been shown.
     pub(crate) total: u64,
     /// For the owners of those who are not shown in full.
@@ -84,6 +86,7 @@ impl<V: Verb<Ground = Ground>> Searcher<'_, V> {
             if !full {
                 let rank = disclosure.candidates.len() as u32 + 1;
                 disclosure.candidates.push(self.candidate(store, one, rank, places)?);
+                disclosure.shown.push(one.subject);
             }
         }
         Ok(disclosure)

@@ -2,6 +2,7 @@
 
 use crate::{
     authority::{Actor, Ground, VerbName},
+    budget::Misuse,
     decision::VerificationAnswer,
     findings::{Findings, Results},
     grant::Content,
@@ -321,6 +322,9 @@ pub enum What {
         ground: Option<Ground>,
         /// Why.
         why: String,
+        /// What the caller was stopped for, if it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        misuse: Option<Misuse>,
     },
 }
 

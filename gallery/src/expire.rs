@@ -7,6 +7,7 @@ use crate::{
     record::{Reading, WriteError, answer, change::Done, kept, writer::NotDone},
     timestamp::Timestamp,
 };
+use audit::log::AppendError;
 use std::collections::BTreeSet;
 
 /// Entries, or results of lookups, that one transaction ends.
@@ -17,13 +18,14 @@ const AT_ONCE: u32 = 1000;
 #[error(transparent)]
 pub struct ExpireError(pub WriteError);
 
-/// Takes every entry out of the search whose retention is over by now, and erases results that were not authorised in time. Costs nothing
+/// Takes every entry out of the search whose retention is over by now, erases results that were not authorised in time, and what is remembered of searches no longer. Costs nothing
 /// when none is due. Asked before each search, and by the node's clock.
 ///
 /// # Errors
 /// When the record or the log cannot be written.
 pub fn due(gallery: &Gallery) -> Result<(), ExpireError> {
     gallery.watch.now(&gallery.ambient).map_err(|back| ExpireError(back.into()))?;
+    gallery.guard.forget().map_err(|error| ExpireError(AppendError::Unwritten(error.to_string()).into()))?;
     entries(gallery)?;
     results(gallery)
 }

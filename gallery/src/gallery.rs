@@ -12,6 +12,7 @@ use crate::{
     idempotency::{Claim, Claims, Idempotency, KeyError},
     job::Running,
     keys::{Keys, ledger::Ledger},
+    misuse::{Guard, Halt, Stop},
     record::{Store, StoreError, WriteError, change::Done, kept::Kept, read, writer::Writer},
     register::Register,
 };
@@ -63,6 +64,7 @@ pub struct Gallery {
     pub(crate) running: Running,
     pub(crate) awaiting: Awaiting,
     pub(crate) cosigned: Cosigned,
+    pub(crate) guard: Guard,
     /// Why the generation that was chosen is not the one that is searched, if so.
     pub(crate) unused: Option<GenerationError>,
     pub(crate) folder: PathBuf,
@@ -122,16 +124,43 @@ impl Gallery {
         asked: Asked<'_>,
         permit: Result<Permit<V>, Refusal>,
     ) -> Result<Permit<V>, NotPermitted> {
-        permit.or_else(|refusal| {
-            let what = What::Refused {
-                attempted: V::NAME,
-                watchlists: asked.watchlists.to_vec(),
-                subject: asked.subject,
-                ground: asked.ground.cloned(),
-                why: refusal.to_string(),
-            };
-            self.log_event(&caller.into(), |_| what).map_err(NotPermitted::Unlogged)?;
-            Err(NotPermitted::Refused(refusal))
+        permit.map_err(|refusal| self.refused::<V>(&caller.into(), asked, refusal))
+    }
+
+    fn refused<V: Verb>(&self, actor: &Actor, asked: Asked<'_>, refusal: Refusal) -> NotPermitted {
+        let misuse = match &refusal {
+            Refusal::Misuse { misuse, .. } => Some(*misuse),
+            _ => None,
+        };
+        let what = What::Refused {
+            attempted: V::NAME,
+            watchlists: asked.watchlists.to_vec(),
+            subject: asked.subject,
+            ground: asked.ground.cloned(),
+            why: refusal.to_string(),
+            misuse,
+        };
+        match self.log_event(actor, |_| what) {
+            Ok(_) => NotPermitted::Refused(refusal),
+            Err(error) => NotPermitted::Unlogged(error),
+        }
+    }
+
+    /// May the search be made, or what it found be shown, after all that the caller has asked before?
+    pub(crate) fn guarded<V: Verb>(
+        &self,
+        permit: &Permit<V>,
+        asked: Asked<'_>,
+        guard: impl FnOnce(&Guard, &Actor) -> Result<(), Halt>,
+    ) -> Result<(), NotPermitted> {
+        let actor = permit.actor();
+        guard(&self.guard, actor).map_err(|halt| match halt {
+            Halt::Unwritten(error) => NotPermitted::Unlogged(AppendError::Unwritten(error.to_string())),
+            Halt::Stopped(Stop { misuse, until }) => {
+                let ms = until.unix_ms() - self.ambient.clock.now().unix_ms();
+                let retry_after_s = u32::try_from(ms.max(0) / 1000 + 1).unwrap_or(u32::MAX);
+                self.refused::<V>(actor, asked, Refusal::Misuse { misuse, retry_after_s })
+            }
         })
     }
 

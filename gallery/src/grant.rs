@@ -2,6 +2,7 @@
 
 use crate::{
     ambient::Ambient,
+    budget::{MOST_SEARCHES_PER_HOUR, SEARCHES_PER_HOUR},
     caller::{Caller, Reach, Rights, VerbName, searches},
     id::{AgencyId, GrantId, WatchlistId},
     law::{Allowance, Nation, OwnReference, Purpose, Role},
@@ -123,6 +124,9 @@ pub struct Holder {
     /// What it may do beside, if it searches.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub allowances: BTreeSet<Allowance>,
+    /// How many searches it may make in an hour, if it searches: 3,600 where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub searches_per_hour: Option<u32>,
 }
 
 /// Why nothing is granted.
@@ -146,6 +150,9 @@ pub enum HolderError {
     /// Something that the role cannot be allowed.
     #[error("raw probes are for checkpoints and integrators that search, scores for such integrators")]
     Allowances,
+    /// None, too many, or for somebody who does not search.
+    #[error("who searches may do so 1 to {MOST_SEARCHES_PER_HOUR} times in an hour")]
+    Searches,
 }
 
 impl HolderError {
@@ -155,6 +162,7 @@ impl HolderError {
             Self::Verbs | Self::Scope | Self::Separation => "verbs",
             Self::Purposes | Self::NoPurposes => "purposes",
             Self::Allowances => "allowances",
+            Self::Searches => "searches_per_hour",
         }
     }
 }
@@ -180,6 +188,10 @@ impl Holder {
         if !self.allowances.iter().all(may) {
             return Err(HolderError::Allowances);
         }
+        let many = |most| !searching.is_empty() && (1..=MOST_SEARCHES_PER_HOUR).contains(&most);
+        if !self.searches_per_hour.is_none_or(many) {
+            return Err(HolderError::Searches);
+        }
         match (searching.is_empty(), self.purposes.is_empty()) {
             (false, true) => Err(HolderError::Purposes),
             (true, false) => Err(HolderError::NoPurposes),
@@ -194,7 +206,8 @@ impl Holder {
             role => role.verbs().iter().copied().collect(),
         };
         let (watchlists, purposes) = (self.watchlists.clone(), self.purposes.clone());
-        Rights { verbs, watchlists, purposes, allowances: self.allowances.clone() }
+        let searches_per_hour = self.searches_per_hour.unwrap_or(SEARCHES_PER_HOUR);
+        Rights { verbs, watchlists, purposes, allowances: self.allowances.clone(), searches_per_hour }
     }
 
     /// Who calls under this grant.
@@ -250,6 +263,15 @@ mod tests {
     use super::*;
 
     fn holder(role: Role, verbs: &[VerbName], purposes: &[Purpose]) -> Result<(), HolderError> {
+        budgeted(role, verbs, purposes, None)
+    }
+
+    fn budgeted(
+        role: Role,
+        verbs: &[VerbName],
+        purposes: &[Purpose],
+        searches_per_hour: Option<u32>,
+    ) -> Result<(), HolderError> {
         Holder {
             name: "x".parse().unwrap(),
             role,
@@ -260,8 +282,19 @@ mod tests {
             watchlists: Reach::Own,
             purposes: purposes.iter().copied().collect(),
             allowances: BTreeSet::new(),
+            searches_per_hour,
         }
         .check()
+    }
+
+    #[test]
+    fn who_searches_has_a_budget_and_nobody_else() {
+        let checkpoint = |searches| budgeted(Role::Checkpoint, &[], &[Purpose::BorderControl], searches);
+        assert_eq!((checkpoint(Some(1)), checkpoint(Some(MOST_SEARCHES_PER_HOUR))), (Ok(()), Ok(())));
+        for wrong in [0, MOST_SEARCHES_PER_HOUR + 1] {
+            assert_eq!(checkpoint(Some(wrong)), Err(HolderError::Searches));
+        }
+        assert_eq!(budgeted(Role::Enroller, &[], &[], Some(5)), Err(HolderError::Searches));
     }
 
     #[test]

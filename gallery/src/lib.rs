@@ -22,6 +22,8 @@ pub mod subject;
 
 pub mod watchlist;
 
+pub mod budget;
+
 pub mod caller;
 
 pub mod grant;
@@ -53,6 +55,8 @@ mod fault;
 mod register;
 
 mod cosigned;
+
+mod misuse;
 
 pub mod gallery;
 

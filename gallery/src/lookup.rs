@@ -142,12 +142,14 @@ pub fn prepare(
     };
     let thresholds = thresholds(&permit, &probe.model, threshold)?;
     let profile = snapshot.models.get(&probe.model).ok_or_else(|| unknown_model(&permit))?;
-    let template = profile.template(&probe.features)?;
+    let template = Probe::new(&profile.template(&probe.features)?);
+    let budget = permit.searches_per_hour();
+    gallery.guarded(&permit, asked, |guard, actor| guard.admit(actor, budget, &template, None))?;
     Ok(Preparation::Search(Box::new(Prepared {
         id: LookupId::mint(&gallery.ambient),
         permit,
         thresholds,
-        probe: Probe::new(&template),
+        probe: template,
         features: probe.features,
         limit,
         claim,
@@ -216,7 +218,10 @@ pub fn conclude(gallery: &Gallery, concluding: Concluding) -> Result<(LookupAnsw
     let search = Search::Lookup(prepared.id);
     let searcher = Searcher { permit: &prepared.permit, search, at: certificate.searched_at };
     let disclosure = gallery.store.read(|store| searcher.disclose(store, &reaching, prepared.limit))?;
-    let Disclosure { candidates, total, notices } = disclosure;
+    let Disclosure { candidates, shown, total, notices } = disclosure;
+    let watchlists: Vec<WatchlistId> = prepared.permit.watchlists().iter().map(|list| list.id).collect();
+    let asked = Asked { watchlists: &watchlists, ground: Some(prepared.permit.ground()), ..Asked::default() };
+    gallery.guarded(&prepared.permit, asked, |guard, actor| guard.meet(actor, &prepared.probe, &shown))?;
     let (decision, reason) = decide(&candidates, &certificate, whole);
     let found = reaching.iter().map(|one| reached(&prepared.permit, one)).collect();
     let answer = LookupAnswer {

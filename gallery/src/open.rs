@@ -10,6 +10,7 @@ use crate::{
     idempotency::Claims,
     job::Running,
     keys::{self, Keys, KeysError, ledger::Ledger, root::RootKey},
+    misuse::{self, Guard},
     rebuild,
     record::{
         self, Reading, Store, StoreError, WriteError, answer, begin, grants, kept,
@@ -58,6 +59,14 @@ pub enum OpenError {
     /// The keys cannot be used.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// What is remembered of searches cannot be read or written.
+    #[error("{path} cannot be used: {error}; without it, what callers have asked is forgotten")]
+    Searches {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -88,6 +97,8 @@ pub struct Setup {
     pub backups: Option<Backups>,
     /// More encounters than this do not come on record, if it is limited.
     pub limit: Option<u64>,
+    /// Callers search as often, and with probes as alike, as they like.
+    pub insecure_unlimited_searches: bool,
 }
 
 impl Setup {
@@ -102,6 +113,7 @@ impl Setup {
             reserve_bytes: room::RESERVE_BYTES,
             backups: None,
             limit: None,
+            insecure_unlimited_searches: false,
         }
     }
 }
@@ -163,33 +175,30 @@ impl Gallery {
         ambient: Ambient,
         storage: impl FnOnce(Disk) -> S,
     ) -> Result<Self, OpenError> {
-        let Setup { root, threads, index, anchor, ledger, reserve_bytes, backups, limit } = setup;
         let (database, log_folder) = (folder.join(record::FILE_NAME), folder.join(LOG_FOLDER));
         Self::must_be_whole(folder)?;
         let lock = lock(folder)?;
-        let keys = Arc::new(open_keys(folder, &root, &ambient)?);
+        let keys = Arc::new(open_keys(folder, &setup.root, &ambient)?);
         // The log first: where it does not reach its anchor, nothing is changed.
         let open = |path: &Path| Anchor::must_be_outside(path, folder).and_then(|()| Anchor::open(path));
-        let anchor = anchor.as_deref().map(open).transpose()?;
+        let anchor = setup.anchor.as_deref().map(open).transpose()?;
         let log = Log::open_tiled(storage(Disk::open(&log_folder)?), anchor, &folder.join(TILES_FOLDER))?;
         let log = Arc::new(log);
         let mut connection = record::open_for_writing(&database, false)?;
         recover::settle_store(&connection)?; // before the log is compared with it
         recover::reconcile(&mut connection, &log, &log_folder)?;
-        let ledger_path = ledger.unwrap_or_else(|| Ledger::beside(folder));
+        let ledger_path = setup.ledger.clone().unwrap_or_else(|| Ledger::beside(folder));
         let ledger = begin::open_ledger(&connection, &ledger_path)?;
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(threads)
-            .thread_name(|index| format!("scan-{index}"))
-            .build()
-            .map_err(io::Error::other)?;
+        let pool = scanners(setup.threads)?;
         let kernel = Kernel::detect();
-        let site = Arc::new(Site { folder: folder.to_owned(), ambient: ambient.clone(), kernel, index });
+        let site = Site { folder: folder.to_owned(), ambient: ambient.clone(), kernel, index: setup.index };
+        let site = Arc::new(site);
         let yard = Yard { data: folder, root: keys.generations(), ambient: &ambient, kernel, pool: &pool };
         let (snapshot, unused) = begin::searched(&mut connection, &keys, &ledger, yard, &site)?;
         let sequence = snapshot.as_of;
         let current = Current::begin(snapshot);
         let cosigned = Cosigned::open(folder, keys.log().signing().verifier());
+        let guard = guard(folder, &setup, kernel, &ambient)?;
         let watch = Arc::new(Watch::since(answer::clock(&connection)?));
         let beside = Beside {
             log: Arc::clone(&log),
@@ -197,7 +206,7 @@ impl Gallery {
             ambient: ambient.clone(),
             keys: Arc::clone(&keys),
             watch: Arc::clone(&watch),
-            limit,
+            limit: setup.limit,
         };
         let writer = Writer::start(connection, sequence, beside)?;
         let gallery = Self {
@@ -219,10 +228,11 @@ impl Gallery {
             running: Running::default(),
             awaiting: Awaiting::default(),
             cosigned,
+            guard,
             unused,
             folder: folder.to_owned(),
-            reserve_bytes,
-            backups,
+            reserve_bytes: setup.reserve_bytes,
+            backups: setup.backups,
             _lock: lock,
         };
         gallery.settled()
@@ -254,6 +264,20 @@ impl Gallery {
             Err(error) => Err(RecoverError::Write(error).into()),
         }
     }
+}
+
+fn scanners(threads: usize) -> io::Result<rayon::ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    pool.thread_name(|index| format!("scan-{index}")).build().map_err(io::Error::other)
+}
+
+fn guard(folder: &Path, setup: &Setup, kernel: Kernel, ambient: &Ambient) -> Result<Guard, OpenError> {
+    let guard = if setup.insecure_unlimited_searches {
+        Guard::off(folder)
+    } else {
+        Guard::open(folder, &setup.root, kernel, ambient)
+    };
+    guard.map_err(|error| OpenError::Searches { path: folder.join(misuse::FILE), error })
 }
 
 /// The keys of a folder. One from before the log had keys gets them; where its events are sealed, they were lost.

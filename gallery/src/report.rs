@@ -34,6 +34,8 @@ pub struct Report {
     pub approximate: u64,
     /// Attempts that were refused, by what was attempted.
     pub refused_by_verb: BTreeMap<String, u64>,
+    /// Searches that were not made, or not answered, because the caller had searched too often, by what it was stopped for.
+    pub stopped_by_misuse: BTreeMap<String, u64>,
     /// Grants, or holders of a folder, that acted.
     pub actors: u64,
 }
@@ -90,7 +92,10 @@ impl Report {
                 self.searched(event, ground);
                 add(&mut self.searches_by_decision, word(answer.decision));
             }
-            What::Refused { attempted, .. } => add(&mut self.refused_by_verb, attempted.as_str()),
+            What::Refused { attempted, misuse, .. } => {
+                add(&mut self.refused_by_verb, attempted.as_str());
+                misuse.iter().for_each(|misuse| add(&mut self.stopped_by_misuse, misuse.as_str()));
+            }
             _ => (),
         }
     }

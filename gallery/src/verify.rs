@@ -23,7 +23,7 @@ use audit::receipt::Receipt;
 use matcher::{
     rows::Rows,
     score::{Score, Threshold},
-    template::{ModelId, ModelProfile, Probe, Template},
+    template::{ModelId, ModelProfile, Probe},
 };
 use std::sync::Arc;
 
@@ -93,16 +93,21 @@ pub fn verify(
     let unknown_model = || LookupError::Model { index: 0, expected: policy.model.clone() };
     let profile = snapshot.models.get(&probe.model).ok_or_else(unknown_model)?;
     let template = profile.template(&probe.features).map_err(LookupError::from)?;
+    let probed = Probe::new(&template);
+    let budget = permit.searches_per_hour();
+    let guarded =
+        gallery.guarded(&permit, asked, |guard, actor| guard.admit(actor, budget, &probed, Some(subject)));
+    guarded.map_err(LookupError::from)?;
     let verification = VerificationId::mint(&gallery.ambient);
     let searcher = Searcher { permit: &permit, search: Search::Verification(verification), at: now };
-    let comparison = compare(gallery, profile, &template, subject, &searcher)?;
+    let comparison = compare(gallery, profile, &probed, subject, &searcher)?;
     // By way of the record, whatever is found: how long it takes does not tell.
     let foreign = (list.owner != permit.actor().nation).then(Kept::default);
     let Some(comparison) = comparison else {
         let why = Refusal::Subject.to_string();
         let (watchlists, ground) = (vec![watchlist], Some(ground));
         let attempted = Verify::NAME;
-        let what = What::Refused { attempted, watchlists, subject: Some(subject), ground, why };
+        let what = What::Refused { attempted, watchlists, subject: Some(subject), ground, why, misuse: None };
         gallery.answer(permit.actor().clone(), None, foreign, (), |_, ()| what).map_err(LookupError::from)?;
         return Err(VerifyError::Subject);
     };
@@ -176,7 +181,7 @@ struct Comparison<'a> {
 fn compare<'a>(
     gallery: &Gallery,
     profile: &ModelProfile,
-    probe: &Template,
+    probe: &Probe,
     subject: SubjectId,
     searcher: &Searcher<'a, Verify>,
 ) -> Result<Option<Comparison<'a>>, StoreError> {
@@ -200,7 +205,7 @@ fn compare<'a>(
             encounters.push(reference.id);
         }
         let mut scores = vec![0.0; rows.len()];
-        gallery.kernel.scores(Probe::new(probe).blocks(), rows.blocks(0, rows.len()), &mut scores);
+        gallery.kernel.scores(probe.blocks(), rows.blocks(0, rows.len()), &mut scores);
         let scores = scores.into_iter().map(|s| Score::new(s).expect("the score of two templates is finite"));
         let best = scores.zip(encounters).max_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)));
         let (compared, expected) = (rows.len() as u64, read::count_of(store, subject, watchlist)?);

@@ -161,7 +161,8 @@ impl Site {
         let clerk = grant(path, "UTO", &["--name", "clerk", "--role", "enroller", "--own"]);
         let keeper = grant(path, "UTO", &["--name", "keeper", "--role", "index_admin", "--own"]);
         let guard = ["--name", "guard", "--role", "checkpoint", "--raw-probes", "--watchlist", &list];
-        let guard = grant(path, "UTO", &[guard.as_slice(), &purpose].concat());
+        let often = ["--searches-per-hour", "100000"];
+        let guard = grant(path, "UTO", &[guard.as_slice(), &often, &purpose].concat());
         let foreigner = grant(path, "XAA", &["--name", "foreigner", "--role", "enroller", "--own"]);
         let foreign_guard = ["--name", "foreign guard", "--role", "checkpoint", "--raw-probes", "--own"];
         let foreign_guard = grant(path, "XAA", &[foreign_guard.as_slice(), &purpose].concat());
@@ -439,9 +440,24 @@ impl Actor<'_> {
         response.body_mut().read_to_vec().unwrap()
     }
 
-    /// Sends JSON.
+    /// Sends JSON; once more where the server had closed the connection after its last answer.
     pub fn post(&self, path: &str, body: &Value) -> Answer {
-        self.try_send("POST", path, Some(body.to_string().as_bytes()), &[]).unwrap()
+        let send = || self.try_send("POST", path, Some(body.to_string().as_bytes()), &[]);
+        match send() {
+            Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => send(),
+            answer => answer,
+        }
+        .unwrap()
+    }
+
+    /// Sends JSON; the status of the answer, and one of its headers.
+    pub fn post_for_header(&self, path: &str, body: &str, header: &str) -> (u16, Option<String>) {
+        let request = ureq::http::Request::builder().method("POST").uri(format!("{}{path}", self.url));
+        let request = request.header("authorization", format!("Bearer {}", self.token));
+        let request = request.header("content-type", "application/json").body(body.to_owned()).unwrap();
+        let response = self.agent.run(request).unwrap();
+        let value = response.headers().get(header).map(|value| value.to_str().unwrap().to_owned());
+        (response.status().as_u16(), value)
     }
 
     /// Sends JSON under an idempotency key.

@@ -32,6 +32,7 @@ fn fifty_kills_lose_nothing_acknowledged_and_revive_nobody_retired_or_erased() {
     for kill in 0..=kills {
         let environment = [
             ("LIMEN_SERVE_ANCHOR", anchor),
+            ("LIMEN_SERVE_INSECURE_UNLIMITED_SEARCHES", "true"),
             ("LIMEN_SERVE_BACKUP_FOLDER", backups.to_str().unwrap()),
             ("LIMEN_SERVE_BACKUP_KEYS_FOLDER", keys.to_str().unwrap()),
         ];

@@ -13,6 +13,7 @@ mod enrol;
 mod erase;
 mod generations;
 mod grants;
+mod hill_climbing;
 mod io_faults;
 mod log;
 mod lookup;

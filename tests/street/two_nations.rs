@@ -242,7 +242,8 @@ fn a_nation_learns_nothing_of_another_that_shares_nothing() {
         [0, 1].map(|which| index(path, &list_arguments(nation, &format!("{mark} {which}")))).to_vec()
     });
     let tokens: Vec<Vec<String>> = (0..2).map(|at| tokens(path, NATIONS[at], &lists[at])).collect();
-    let server = Server::start(path, &[("LIMEN_SERVE_RECEIVE_TIMEOUT_S", "600")]);
+    let often = ("LIMEN_SERVE_INSECURE_UNLIMITED_SEARCHES", "true");
+    let server = Server::start(path, &[("LIMEN_SERVE_RECEIVE_TIMEOUT_S", "600"), often]);
     let mut nations = [0, 1].map(|at: usize| Nation {
         actors: tokens[at].iter().map(|token| server.actor(token)).collect(),
         lists: lists[at].clone(),

@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct GrantBody {
-    /// To a caller of the officers' nation: `{"to": "caller", "name", "role", "agency", "watchlists": "own" or {"listed": [...]}, "purposes", "station", "operator",
+    /// To a caller of the officers' nation: `{"to": "caller", "name", "role", "agency", "watchlists": "own" or {"listed": [...]}, "purposes", "allowances", "searches_per_hour", "station", "operator",
     /// "verbs"}`; or to another nation, to search a watchlist: `{"to": "nation", "nation", "watchlist"}`.
     #[schema(value_type = Object)]
     content: Content,

@@ -79,6 +79,8 @@ pub(crate) struct VerificationResponse {
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
     responses(
         (status = 200, body = VerificationResponse),
+        (status = 429, body = Problem, content_type = "application/problem+json",
+            description = "The caller searches too often, or with too many probes that are alike or around the same subject; `Retry-After` says when it may again. Send the best picture of a person, and repeat a request under its key"),
         (status = 503, body = VerificationResponse, description = "Inconclusive: the node could not compare everything"),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
         (status = "5XX", body = Problem, content_type = "application/problem+json"),

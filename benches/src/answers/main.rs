@@ -1,5 +1,5 @@
-//! What an answer costs beside its search: the event that is durable before it leaves, and its proof; and whether the time of a refusal tells
-//! a watchlist that is forbidden from one that is not there.
+//! What an answer costs beside its search: the guard against misuse before it, the event that is durable before it leaves, and its proof; and
+//! whether the time of a refusal tells a watchlist that is forbidden from one that is not there.
 //!
 //! `cargo run --release -p benches --bin answers`
 #![expect(clippy::print_stdout, reason = "a measurement is printed")]
@@ -10,6 +10,7 @@ use gallery::{
     Gallery, Setup,
     ambient::Ambient,
     authority::{Caller, Ground},
+    budget::MOST_SEARCHES_PER_HOUR,
     evidence,
     handling::{Defaults, Grading, Handling},
     id::WatchlistId,
@@ -24,11 +25,17 @@ use matcher::{
     score::Threshold,
     template::{ModelId, ModelProfile},
 };
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng, SeedableRng},
+};
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
+
+use tempfile::TempDir;
 
 #[derive(Parser)]
 struct Args {
@@ -59,7 +66,56 @@ fn main() -> anyhow::Result<()> {
     publish::add_model(&gallery, &own, ModelProfile::new(model()?, 64, None)?)?;
     let (list, _) = publish::create_watchlist(&gallery, &own, policy()?, None)?;
     receipts(&gallery, &own, list.id, &args)?;
+    guard(&args.place)?;
     refusals(&gallery, &other, list.id, WatchlistId::mint(&ambient), args.refusals)
+}
+
+/// What the guard adds to a lookup before its search, by how much it remembers of the caller: against the same with it off, in turn. The probes
+/// are strangers of 512 features.
+fn guard(place: &Path) -> anyhow::Result<()> {
+    const DIMENSION: usize = 512;
+    const EACH: usize = 1000;
+    let ambient = Ambient::system();
+    let caller = Caller::administrator("bench".parse()?, "UTO".parse()?);
+    let open = |unlimited| {
+        let (place, root) = (tempfile::tempdir_in(place)?, RootKey::draw(&ambient));
+        let folder = place.path().join("data");
+        Gallery::create(&folder, &root, &ambient)?;
+        let setup = Setup { insecure_unlimited_searches: unlimited, ..Setup::new(root, 1) };
+        let gallery = Gallery::open(&folder, setup, ambient.clone())?;
+        publish::add_model(&gallery, &caller, ModelProfile::new(model()?, DIMENSION, None)?)?;
+        let (list, _) = publish::create_watchlist(&gallery, &caller, policy()?, None)?;
+        anyhow::Ok((place, gallery, list.id))
+    };
+    let (guarded, free) = (open(false)?, open(true)?);
+    let mut chance = ChaCha8Rng::seed_from_u64(1);
+    let mut prepare = |(_, gallery, list): &(TempDir, Gallery, WatchlistId)| {
+        let features = (0..DIMENSION).map(|_| chance.next_u32() as f32 / u32::MAX as f32 - 0.5).collect();
+        let request = LookupRequest { probe: RawFeatures { model: model()?, features }, ..request(*list)? };
+        let began = Instant::now();
+        lookup::prepare(gallery, &caller, request, None)?;
+        anyhow::Ok(began.elapsed())
+    };
+    let (mut remembered, mut told) = (0, Vec::new());
+    for until in [EACH, 3_600, MOST_SEARCHES_PER_HOUR as usize] {
+        for _ in remembered..until - EACH {
+            prepare(&guarded)?;
+        }
+        remembered = until;
+        let mut times = [Vec::new(), Vec::new()];
+        for _ in 0..EACH {
+            times[0].push(prepare(&guarded)?);
+            times[1].push(prepare(&free)?);
+        }
+        times.iter_mut().for_each(|times| times.sort_unstable());
+        let [[median, most], [free, _]] =
+            times.map(|times| [50, 99].map(|percent| percentile(&times, percent)));
+        told.push(format!(
+            "with {until} remembered p50 {median:.1?}, p99 {most:.1?}, and {free:.1?} without it"
+        ));
+    }
+    println!("before a search, guarded: {}", told.join("; "));
+    Ok(())
 }
 
 fn model() -> anyhow::Result<ModelId> {

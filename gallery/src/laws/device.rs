@@ -72,7 +72,7 @@ fn open_on(house: House, switch: &Arc<Switch>) -> House {
     let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
     let switch = Arc::clone(switch);
     let device = move |disk| Device(disk, switch);
-    let gallery = Gallery::open_on(folder.path(), Setup::new(root(), 1), ambient, device).unwrap();
+    let gallery = Gallery::open_on(folder.path(), setup(), ambient, device).unwrap();
     House { gallery, clock, list, folder }
 }
 

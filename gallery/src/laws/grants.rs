@@ -40,6 +40,7 @@ fn checkpoint(name: &str, lists: Reach) -> Holder {
         watchlists: lists,
         purposes: [Purpose::BorderControl].into(),
         allowances: [Allowance::RawProbes].into(),
+        searches_per_hour: None,
     }
 }
 

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     authorise::{self, AuthoriseError},
     authority::{Reach, Refusal, Rights, VerbName},
+    budget::SEARCHES_PER_HOUR,
     decision::Decision,
     event::What,
     findings::Results,
@@ -23,6 +24,7 @@ fn checkpoint(house: &House, nation: &str) -> Caller {
         watchlists: Reach::Listed([house.list].into()),
         purposes: [Purpose::BorderControl, Purpose::SeriousCrime].into(),
         allowances: [Allowance::RawProbes].into(),
+        searches_per_hour: SEARCHES_PER_HOUR,
     };
     Caller { rights, ..Caller::administrator("gate".parse().unwrap(), nation.parse().unwrap()) }
 }

@@ -13,6 +13,7 @@ fn auditor(nation: &str) -> Caller {
         watchlists: Reach::Own,
         purposes: [].into(),
         allowances: [].into(),
+        searches_per_hour: 0,
     };
     Caller { rights, ..Caller::administrator("eve".parse().unwrap(), nation.parse().unwrap()) }
 }

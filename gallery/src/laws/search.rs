@@ -157,6 +157,7 @@ fn a_refusal_is_in_the_log_and_says_nothing_of_what_exists() {
         watchlists: Reach::Listed([].into()),
         purposes: [].into(),
         allowances: [].into(),
+        searches_per_hour: 1,
     };
     let caller = Caller { rights, ..utopia() };
     let unknown = WatchlistId::mint(&Ambient::system());

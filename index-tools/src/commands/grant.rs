@@ -128,6 +128,9 @@ struct Add {
     /// It sees scores instead of bands (integrators that search).
     #[arg(long)]
     scores: bool,
+    /// How many searches it may make in an hour, if not 3,600.
+    #[arg(long)]
+    searches_per_hour: Option<u32>,
     /// Certificate (PEM) by which it is known, instead of a token.
     #[arg(long, conflicts_with = "subject")]
     certificate: Option<PathBuf>,
@@ -219,6 +222,7 @@ impl Add {
                 .into_iter()
                 .filter_map(|(given, allowance)| given.then_some(allowance))
                 .collect(),
+            searches_per_hour: self.searches_per_hour,
         };
         let known = match (&self.issuer, &self.subject) {
             (Some(issuer), Some(subject)) => Some(Credential::of_subject(issuer, subject)),
