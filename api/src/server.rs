@@ -46,7 +46,9 @@ pub(crate) fn serve(config: &Config) -> anyhow::Result<()> {
         tracing::warn!("insecure_dev: requests and answers are in plain, for whoever reads on this machine");
     }
     if config.insecure_unlimited_searches {
-        tracing::warn!("insecure_unlimited_searches: callers may learn templates by searching");
+        tracing::warn!(
+            "insecure_unlimited_searches: callers may learn templates by searching, and what was remembered of searches is gone"
+        );
     }
     if node.callers() == 0 {
         tracing::warn!(
@@ -89,6 +91,11 @@ async fn keep_time(node: Arc<Node>) {
         clock.tick().await;
         // What fails is told where it is due: by the next search.
         let _ = node.blocking(|gallery| expire::due(gallery).map_err(|ExpireError(error)| error)).await;
+        let gallery = Arc::clone(&node.gallery);
+        let settled = tokio::task::spawn_blocking(move || expire::searches(&gallery)).await;
+        if let Ok(Err(error)) = settled {
+            tracing::warn!(%error, "what is remembered of searches is kept longer than it should be");
+        }
     }
 }
 

@@ -91,18 +91,40 @@ impl Storage for Disk {
 /// Writes a file that only its owner can read: under a temporary name, synced, renamed into place, the folder
 /// synced. After a crash it is there whole or not at all.
 pub fn publish(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
+    write_beside(path, content)?;
+    take_place(path)?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Writes a file that is to take the place of another, beside it and synced; it can be written on.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_beside(path: &Path, content: &[u8]) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&temporary)?;
+    let mut file = options.open(temporary(path))?;
     file.write_all(content)?;
     file.sync_all()?;
-    #[expect(clippy::disallowed_methods, reason = "this is the rename's home: synced before and after")]
-    fs::rename(&temporary, path)?;
-    path.parent().map_or(Ok(()), sync_folder)
+    Ok(file)
+}
+
+/// Puts what was written beside a file in its place: durable when the folder is synced.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub fn take_place(path: &Path) -> io::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "this is the rename's home: synced before")]
+    fs::rename(temporary(path), path)
+}
+
+/// The name of what is to take a file's place.
+pub fn temporary(path: &Path) -> PathBuf {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    temporary.into()
 }
 
 /// Gives a folder another name beside its own, durably.

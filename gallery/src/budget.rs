@@ -13,7 +13,7 @@ pub const MOST_SEARCHES_PER_HOUR: u32 = 100_000;
 pub const RELATED_PROBES: usize = 32;
 /// So many probes with which it was shown the same subject, or asked for it, or that are like one of these, within [`MEMORY_HOURS`], and a caller
 /// searches no more.
-pub const MEETINGS: usize = 48;
+pub const MEETINGS: usize = 60;
 /// For how long probes that are like others, and who was found, are remembered.
 pub const MEMORY_HOURS: i64 = 24;
 

@@ -32,10 +32,8 @@ pub(crate) struct Reaching {
 pub(crate) struct Disclosure {
     /// Best first, at most as many as were asked for.
     pub(crate) candidates: Vec<Candidate>,
-    /// Who they are.
+    /// Whom the caller learns of, if only by their number: all that could have been shown.
     pub(crate) shown: Vec<SubjectId>,
-    /// How many could have been shown.
-    pub(crate) total: u64,
     /// For the owners of those who are not shown in full.
     pub(crate) notices: Vec<Notice>,
 }
@@ -82,11 +80,10 @@ impl<V: Verb<Ground = Ground>> Searcher<'_, V> {
             if shown == Visibility::Silent {
                 continue;
             }
-            disclosure.total += 1;
+            disclosure.shown.push(one.subject);
             if !full {
                 let rank = disclosure.candidates.len() as u32 + 1;
                 disclosure.candidates.push(self.candidate(store, one, rank, places)?);
-                disclosure.shown.push(one.subject);
             }
         }
         Ok(disclosure)

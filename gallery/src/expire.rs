@@ -7,8 +7,7 @@ use crate::{
     record::{Reading, WriteError, answer, change::Done, kept, writer::NotDone},
     timestamp::Timestamp,
 };
-use audit::log::AppendError;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io};
 
 /// Entries, or results of lookups, that one transaction ends.
 const AT_ONCE: u32 = 1000;
@@ -18,16 +17,23 @@ const AT_ONCE: u32 = 1000;
 #[error(transparent)]
 pub struct ExpireError(pub WriteError);
 
-/// Takes every entry out of the search whose retention is over by now, erases results that were not authorised in time, and what is remembered of searches no longer. Costs nothing
+/// Takes every entry out of the search whose retention is over by now, and erases results that were not authorised in time. Costs nothing
 /// when none is due. Asked before each search, and by the node's clock.
 ///
 /// # Errors
 /// When the record or the log cannot be written.
 pub fn due(gallery: &Gallery) -> Result<(), ExpireError> {
     gallery.watch.now(&gallery.ambient).map_err(|back| ExpireError(back.into()))?;
-    gallery.guard.forget().map_err(|error| ExpireError(AppendError::Unwritten(error.to_string()).into()))?;
     entries(gallery)?;
     results(gallery)
+}
+
+/// Forgets what is to be remembered of searches no longer (docs/decisions/0016-misuse.md). To be asked now and then.
+///
+/// # Errors
+/// When the file cannot be written anew; then the one that is there holds on.
+pub fn searches(gallery: &Gallery) -> io::Result<()> {
+    gallery.guard.settle()
 }
 
 /// Results of lookups that were not authorised.

@@ -147,19 +147,18 @@ impl Gallery {
     }
 
     /// May the search be made, or what it found be shown, after all that the caller has asked before?
-    pub(crate) fn guarded<V: Verb>(
+    pub(crate) fn guarded<V: Verb, T>(
         &self,
         permit: &Permit<V>,
         asked: Asked<'_>,
-        guard: impl FnOnce(&Guard, &Actor) -> Result<(), Halt>,
-    ) -> Result<(), NotPermitted> {
-        let actor = permit.actor();
-        guard(&self.guard, actor).map_err(|halt| match halt {
+        guarded: Result<T, Halt>,
+    ) -> Result<T, NotPermitted> {
+        guarded.map_err(|halt| match halt {
             Halt::Unwritten(error) => NotPermitted::Unlogged(AppendError::Unwritten(error.to_string())),
             Halt::Stopped(Stop { misuse, until }) => {
                 let ms = until.unix_ms() - self.ambient.clock.now().unix_ms();
                 let retry_after_s = u32::try_from(ms.max(0) / 1000 + 1).unwrap_or(u32::MAX);
-                self.refused::<V>(actor, asked, Refusal::Misuse { misuse, retry_after_s })
+                self.refused::<V>(permit.actor(), asked, Refusal::Misuse { misuse, retry_after_s })
             }
         })
     }

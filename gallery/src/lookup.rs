@@ -144,7 +144,8 @@ pub fn prepare(
     let profile = snapshot.models.get(&probe.model).ok_or_else(|| unknown_model(&permit))?;
     let template = Probe::new(&profile.template(&probe.features)?);
     let budget = permit.searches_per_hour();
-    gallery.guarded(&permit, asked, |guard, actor| guard.admit(actor, budget, &template, None))?;
+    let admission = gallery.guard.admit(permit.actor(), budget, (&template, threshold), None);
+    let admission = gallery.guarded(&permit, asked, admission)?;
     Ok(Preparation::Search(Box::new(Prepared {
         id: LookupId::mint(&gallery.ambient),
         permit,
@@ -153,6 +154,7 @@ pub fn prepare(
         features: probe.features,
         limit,
         claim,
+        admission,
     })))
 }
 
@@ -218,10 +220,11 @@ pub fn conclude(gallery: &Gallery, concluding: Concluding) -> Result<(LookupAnsw
     let search = Search::Lookup(prepared.id);
     let searcher = Searcher { permit: &prepared.permit, search, at: certificate.searched_at };
     let disclosure = gallery.store.read(|store| searcher.disclose(store, &reaching, prepared.limit))?;
-    let Disclosure { candidates, shown, total, notices } = disclosure;
+    let Disclosure { candidates, shown, notices } = disclosure;
+    let total = shown.len() as u64;
     let watchlists: Vec<WatchlistId> = prepared.permit.watchlists().iter().map(|list| list.id).collect();
     let asked = Asked { watchlists: &watchlists, ground: Some(prepared.permit.ground()), ..Asked::default() };
-    gallery.guarded(&prepared.permit, asked, |guard, actor| guard.meet(actor, &prepared.probe, &shown))?;
+    gallery.guarded(&prepared.permit, asked, prepared.admission.meet(&shown))?;
     let (decision, reason) = decide(&candidates, &certificate, whole);
     let found = reaching.iter().map(|one| reached(&prepared.permit, one)).collect();
     let answer = LookupAnswer {
@@ -263,7 +266,7 @@ fn record(
     findings: Findings,
     notices: Vec<Notice>,
 ) -> Result<(LookupAnswer, Receipt), LookupError> {
-    let Prepared { permit, probe, features, limit, claim, .. } = prepared;
+    let Prepared { permit, probe, features, limit, claim, admission, .. } = prepared;
     let actor: Actor = permit.actor().clone();
     let ground = permit.ground().clone();
     let answer = findings.answer.clone();
@@ -291,7 +294,11 @@ fn record(
         limit,
         results,
     };
-    Ok(gallery.answer(actor, claim.as_ref(), kept, answer, event)?)
+    let told = gallery.answer(actor, claim.as_ref(), kept, answer, event)?;
+    if told.0.decision != Decision::Inconclusive {
+        admission.answered();
+    }
+    Ok(told)
 }
 
 /// What the log is told of results that are erased if they are not authorised.

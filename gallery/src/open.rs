@@ -272,7 +272,9 @@ fn scanners(threads: usize) -> io::Result<rayon::ThreadPool> {
 }
 
 fn guard(folder: &Path, setup: &Setup, kernel: Kernel, ambient: &Ambient) -> Result<Guard, OpenError> {
-    let guard = if setup.insecure_unlimited_searches {
+    let guard = if setup.index == Index::Unsearched {
+        Ok(Guard::absent())
+    } else if setup.insecure_unlimited_searches {
         Guard::off(folder)
     } else {
         Guard::open(folder, &setup.root, kernel, ambient)

@@ -13,6 +13,7 @@ use crate::{
     generation::manifest,
     id::{GrantId, RecordSequence},
     keys::{self, Keys, KeysError, ledger::Ledger, root::RootKey},
+    misuse,
     open::{OpenError, Setup},
     record::{WriteError, recover::RecoverError},
 };
@@ -239,6 +240,9 @@ fn put_in_place(making: &Path, folder: &Path) -> Result<Option<PathBuf>, Restore
         {
             fs::remove_dir_all(&part).map_err(|error| failed(&part, error))?;
         }
+    }
+    if let Some(replaced) = &replaced {
+        misuse::forget_all(replaced).map_err(|error| failed(replaced, error))?;
     }
     Ok(replaced)
 }

@@ -8,6 +8,7 @@ use crate::{
     generation::{Approximate, Piece, Snapshot},
     id::{EncounterKey, LookupId, SubjectId, WatchlistId},
     idempotency::Claim,
+    misuse::Admission,
     timestamp::Timestamp,
 };
 use matcher::{
@@ -31,6 +32,7 @@ pub struct Prepared {
     pub(crate) features: Vec<f32>,
     pub(crate) limit: u32,
     pub(crate) claim: Option<Claim>,
+    pub(crate) admission: Admission,
 }
 
 /// A lookup that has been searched.

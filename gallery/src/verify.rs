@@ -89,15 +89,14 @@ pub fn verify(
     };
     let list = Arc::clone(&permit.watchlists()[0]);
     let policy = &list.policy;
-    let threshold = lookup::threshold(0, policy, &probe.model, threshold)?;
+    let (threshold_asked, threshold) = (threshold, lookup::threshold(0, policy, &probe.model, threshold)?);
     let unknown_model = || LookupError::Model { index: 0, expected: policy.model.clone() };
     let profile = snapshot.models.get(&probe.model).ok_or_else(unknown_model)?;
     let template = profile.template(&probe.features).map_err(LookupError::from)?;
     let probed = Probe::new(&template);
     let budget = permit.searches_per_hour();
-    let guarded =
-        gallery.guarded(&permit, asked, |guard, actor| guard.admit(actor, budget, &probed, Some(subject)));
-    guarded.map_err(LookupError::from)?;
+    let admission = gallery.guard.admit(permit.actor(), budget, (&probed, threshold_asked), Some(subject));
+    let admission = gallery.guarded(&permit, asked, admission).map_err(LookupError::from)?;
     let verification = VerificationId::mint(&gallery.ambient);
     let searcher = Searcher { permit: &permit, search: Search::Verification(verification), at: now };
     let comparison = compare(gallery, profile, &probed, subject, &searcher)?;
@@ -109,6 +108,7 @@ pub fn verify(
         let attempted = Verify::NAME;
         let what = What::Refused { attempted, watchlists, subject: Some(subject), ground, why, misuse: None };
         gallery.answer(permit.actor().clone(), None, foreign, (), |_, ()| what).map_err(LookupError::from)?;
+        admission.answered();
         return Err(VerifyError::Subject);
     };
     let (visibility, score) = (comparison.place.visibility, comparison.best.0);
@@ -126,6 +126,7 @@ pub fn verify(
     };
     let claim = claim.filter(|_| answer.decision != Decision::Inconclusive && !hidden);
     let told = gallery.answer(actor, claim.as_ref(), kept, answer, event).map_err(LookupError::from)?;
+    admission.answered();
     // Who may not be seen looks like one who is not there.
     if hidden { Err(VerifyError::Subject) } else { Ok(told) }
 }

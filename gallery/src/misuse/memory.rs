@@ -17,15 +17,17 @@ pub(super) const BITS: usize = 256;
 const ALIKE: u32 = 84;
 /// The hours of a budget, and for which a probe is remembered that is like no other.
 const RECENT_HOURS: i64 = 1;
-/// What is remembered of all callers together: some 60 MB.
+/// What is remembered of all callers together; then whoever has most loses the oldest.
 pub(super) const MOST: usize = 1 << 20;
-/// Meetings of one caller that are remembered.
-const MOST_MEETINGS: usize = 1 << 16;
+/// What is remembered of one caller; then it searches no more until some of it is past.
+pub(super) const MOST_OF_ONE: usize = 1 << 18;
+/// A clock that was ahead by more is set right.
+const AHEAD_HOURS: i64 = 1;
 
 /// A caller, as the memory knows it.
 pub(super) type CallerKey = [u8; 16];
 
-/// A template, as the memory knows it: the same one again tells nobody anything.
+/// A probe, as the memory knows it: the same one again tells nobody anything.
 pub(super) type Digest = [u8; 8];
 
 /// The signs of a template's products with [`BITS`] secret directions: two differ in as many as their angle is wide.
@@ -41,6 +43,7 @@ impl Sketch {
 /// A probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Seen {
+    /// When it was searched with last.
     pub(super) at: Timestamp,
     pub(super) digest: Digest,
     pub(super) sketch: Sketch,
@@ -54,16 +57,16 @@ pub(super) enum Deed {
     /// It searched with a probe.
     Searched(Seen),
     /// It met a subject.
-    Met(Meeting),
+    Met(SubjectId, Meeting),
+    /// A probe with which it was not answered.
+    TakenBack(Digest),
 }
 
 /// Of a caller and a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Meeting {
     pub(super) at: Timestamp,
-    /// Of the probe.
     pub(super) digest: Digest,
-    pub(super) subject: SubjectId,
     /// Was it shown the subject, or did it ask for it by name? Or is the probe only like one with which it was so?
     pub(super) direct: bool,
 }
@@ -84,13 +87,17 @@ pub(super) struct Ask {
     pub(super) subject: Option<SubjectId>,
 }
 
-/// Oldest first, each.
+/// Of one caller, oldest first, each probe once.
 #[derive(Default)]
 struct Past {
     recent: VecDeque<Seen>,
     /// Probes that were like others, and are not recent.
     kept: VecDeque<Seen>,
-    met: VecDeque<Meeting>,
+    /// Of all these.
+    digests: HashSet<Digest>,
+    met: HashMap<SubjectId, VecDeque<Meeting>>,
+    /// Meetings in `met`.
+    meetings: usize,
     /// It met somebody too often.
     stopped_until: Option<Timestamp>,
 }
@@ -104,17 +111,37 @@ pub(super) struct Memory {
 
 impl Past {
     fn len(&self) -> usize {
-        self.recent.len() + self.kept.len() + self.met.len()
+        self.recent.len() + self.kept.len() + self.meetings
     }
 
+    /// Forgets probes that are past.
     fn forget(&mut self, now: Timestamp) {
         while let Some(seen) = self.recent.pop_front_if(|seen| seen.at.plus_hours(RECENT_HOURS) <= now) {
             if seen.related {
                 self.kept.push_back(seen);
+            } else {
+                self.digests.remove(&seen.digest);
             }
         }
-        while self.kept.pop_front_if(|seen| seen.at.plus_hours(MEMORY_HOURS) <= now).is_some() {}
-        while self.met.pop_front_if(|met| met.at.plus_hours(MEMORY_HOURS) <= now).is_some() {}
+        while let Some(seen) = self.kept.pop_front_if(|seen| seen.at.plus_hours(MEMORY_HOURS) <= now) {
+            self.digests.remove(&seen.digest);
+        }
+    }
+
+    /// Forgets all that is past; what a clock wrote that was ahead is of now.
+    fn settle(&mut self, now: Timestamp) {
+        let latest = now.plus_hours(AHEAD_HOURS);
+        let settled = |at: &mut Timestamp| *at = if *at > latest { now } else { *at };
+        self.recent.iter_mut().chain(&mut self.kept).for_each(|seen| settled(&mut seen.at));
+        self.forget(now);
+        for met in self.met.values_mut() {
+            met.iter_mut().for_each(|met| settled(&mut met.at));
+            while met.pop_front_if(|met| met.at.plus_hours(MEMORY_HOURS) <= now).is_some() {}
+        }
+        self.met.retain(|_, met| !met.is_empty());
+        self.meetings = self.met.values().map(VecDeque::len).sum();
+        let last = now.plus_hours(MEMORY_HOURS);
+        self.stopped_until = self.stopped_until.filter(|until| now < *until).map(|until| until.min(last));
     }
 
     /// Other probes like this one.
@@ -123,7 +150,82 @@ impl Past {
         seen.filter(move |seen| seen.sketch.is_like(sketch) && seen.digest != digest)
     }
 
-    fn search(&mut self, seen: Seen) {
+    fn is_recent(&self, digest: Digest) -> bool {
+        self.digests.contains(&digest) && self.recent.iter().any(|seen| seen.digest == digest)
+    }
+
+    /// Is it stopped, whatever it searches with?
+    fn stopped(&self, now: Timestamp) -> Result<(), Stop> {
+        let too_much = || {
+            let oldest = self.kept.front().or(self.recent.front()).map_or(now, |seen| seen.at);
+            oldest.plus_hours(MEMORY_HOURS)
+        };
+        let (misuse, until) = match self.stopped_until.filter(|until| now < *until) {
+            Some(until) => (Misuse::Meetings, until),
+            None if self.len() >= MOST_OF_ONE => (Misuse::Searches, too_much()),
+            None => return Ok(()),
+        };
+        Err(Stop { misuse, until })
+    }
+
+    fn check(&self, ask: &Ask, now: Timestamp) -> Result<Seen, Stop> {
+        self.stopped(now)?;
+        let again = self.is_recent(ask.digest);
+        let past = self.recent.len().checked_sub(ask.searches_per_hour as usize);
+        if let Some(first) = past.and_then(|past| self.recent.get(past)).filter(|_| !again) {
+            return Err(Stop { misuse: Misuse::Searches, until: first.at.plus_hours(RECENT_HOURS) });
+        }
+        let mut related: Vec<_> = self.related(ask.digest, &ask.sketch).map(|seen| seen.at).collect();
+        related.sort_unstable_by_key(|at| Reverse(*at));
+        if let Some(first) = related.get(RELATED_PROBES - 1).filter(|_| !again) {
+            return Err(Stop { misuse: Misuse::RelatedProbes, until: first.plus_hours(MEMORY_HOURS) });
+        }
+        Ok(Seen { at: now, digest: ask.digest, sketch: ask.sketch, related: !related.is_empty() })
+    }
+
+    /// Whom it meets who searches with this probe, if not all is known already.
+    fn met_by(&self, ask: &Ask, seen: &Seen) -> Vec<Deed> {
+        let mut others = HashSet::new();
+        if seen.related {
+            others.extend(self.related(ask.digest, &ask.sketch).map(|seen| seen.digest));
+        }
+        let met = |met: &VecDeque<Meeting>| met.iter().any(|met| met.direct && others.contains(&met.digest));
+        let near = self.met.iter().filter(|(_, all)| !others.is_empty() && met(all));
+        let near: BTreeSet<_> = near.map(|(subject, _)| *subject).collect();
+        let all = near.into_iter().map(|subject| (subject, false)).chain(ask.subject.map(|s| (s, true)));
+        all.filter_map(|(subject, direct)| self.meeting(seen.at, subject, ask.digest, direct)).collect()
+    }
+
+    /// What it means for this probe, and for those like it, that a subject is shown.
+    fn met_with(&self, digest: Digest, subject: SubjectId, now: Timestamp) -> Vec<Deed> {
+        let probe = self.recent.iter().find(|seen| seen.digest == digest);
+        let others = probe.into_iter().flat_map(|seen| self.related(digest, &seen.sketch));
+        let all = [(digest, true)].into_iter().chain(others.map(|other| (other.digest, false)));
+        all.filter_map(|(digest, direct)| self.meeting(now, subject, digest, direct)).collect()
+    }
+
+    /// A meeting that is not remembered yet.
+    fn meeting(&self, at: Timestamp, subject: SubjectId, digest: Digest, direct: bool) -> Option<Deed> {
+        let mut met = self.met.get(&subject).into_iter().flatten().filter(|met| met.digest == digest);
+        let known = met.any(|met| met.direct || !direct);
+        (!known).then_some(Deed::Met(subject, Meeting { at, digest, direct }))
+    }
+
+    fn take(&mut self, deed: Deed) {
+        match deed {
+            Deed::Searched(seen) => self.search(seen),
+            Deed::Met(subject, met) => self.meet(subject, met),
+            Deed::TakenBack(digest) => self.take_back(digest),
+        }
+    }
+
+    fn search(&mut self, mut seen: Seen) {
+        let known = !self.digests.insert(seen.digest);
+        for past in [&mut self.recent, &mut self.kept].into_iter().filter(|_| known) {
+            if let Some(at) = past.iter().position(|other| other.digest == seen.digest) {
+                seen.related |= past.remove(at).is_some_and(|same| same.related);
+            }
+        }
         if seen.related {
             let all = self.recent.iter_mut();
             all.filter(|other| other.sketch.is_like(&seen.sketch)).for_each(|other| other.related = true);
@@ -131,94 +233,58 @@ impl Past {
         self.recent.push_back(seen);
     }
 
-    /// Whom it meets who searches with a probe like others.
-    fn met_by(&self, ask: &Ask, seen: &Seen) -> Vec<Meeting> {
-        let mut others = HashSet::new();
-        if seen.related {
-            others.extend(self.related(ask.digest, &ask.sketch).map(|seen| seen.digest));
+    fn meet(&mut self, subject: SubjectId, meeting: Meeting) {
+        let met = self.met.entry(subject).or_default();
+        self.meetings -= met.len();
+        while met.pop_front_if(|met| met.at.plus_hours(MEMORY_HOURS) <= meeting.at).is_some() {}
+        match met.iter_mut().find(|other| other.digest == meeting.digest) {
+            Some(same) => same.direct |= meeting.direct,
+            None => met.push_back(meeting),
         }
-        let met = self.met.iter().filter(|met| met.direct && others.contains(&met.digest));
-        let subjects: BTreeSet<_> = met.map(|met| met.subject).collect();
-        let near = subjects.into_iter().map(|subject| (subject, false));
-        let all = near.chain(ask.subject.map(|subject| (subject, true)));
-        all.map(|(subject, direct)| Meeting { at: seen.at, digest: ask.digest, subject, direct }).collect()
-    }
-
-    /// What it means for this probe, and for those like it, that a subject is shown.
-    fn met_with(&self, digest: Digest, subject: SubjectId, now: Timestamp) -> Vec<Meeting> {
-        let meeting = |digest, direct| Meeting { at: now, digest, subject, direct };
-        let mut met = vec![meeting(digest, true)];
-        if let Some(seen) = self.recent.iter().rev().find(|seen| seen.digest == digest) {
-            met.extend(self.related(digest, &seen.sketch).map(|other| meeting(other.digest, false)));
-        }
-        met
-    }
-
-    fn meet(&mut self, met: Meeting) {
-        let mut probes = 0;
-        for other in self.met.iter_mut().filter(|other| other.subject == met.subject) {
-            if other.digest == met.digest {
-                other.direct |= met.direct;
-                return;
-            }
-            probes += 1;
-        }
-        self.met.push_back(met);
-        if self.met.len() > MOST_MEETINGS {
-            self.met.pop_front();
-        }
-        if let Some(past) = (probes + 1_usize).checked_sub(MEETINGS) {
-            let mut all = self.met.iter().filter(|other| other.subject == met.subject);
-            let first = all.nth(past).map_or(met.at, |other| other.at);
-            self.stopped_until = self.stopped_until.max(Some(first.plus_hours(MEMORY_HOURS)));
+        self.meetings += met.len();
+        if let Some(first) = met.len().checked_sub(MEETINGS).and_then(|past| met.get(past)) {
+            self.stopped_until = self.stopped_until.max(Some(first.at.plus_hours(MEMORY_HOURS)));
         }
     }
 
-    fn stopped(&self, now: Timestamp) -> Result<(), Stop> {
-        match self.stopped_until.filter(|until| now < *until) {
-            Some(until) => Err(Stop { misuse: Misuse::Meetings, until }),
-            None => Ok(()),
-        }
+    fn take_back(&mut self, digest: Digest) {
+        self.digests.remove(&digest);
+        self.recent.retain(|seen| seen.digest != digest);
+        self.kept.retain(|seen| seen.digest != digest);
+        self.met.values_mut().for_each(|met| met.retain(|met| met.digest != digest));
+        self.met.retain(|_, met| !met.is_empty());
+        self.meetings = self.met.values().map(VecDeque::len).sum();
     }
 
-    fn check(&self, ask: &Ask, now: Timestamp) -> Result<Seen, Stop> {
-        self.stopped(now)?;
-        let past = self.recent.len().checked_sub(ask.searches_per_hour as usize);
-        if let Some(first) = past.and_then(|past| self.recent.get(past)) {
-            return Err(Stop { misuse: Misuse::Searches, until: first.at.plus_hours(RECENT_HOURS) });
-        }
-        // When each was searched with last, the latest first.
-        let related = self.related(ask.digest, &ask.sketch).map(|seen| (seen.digest, seen.at));
-        let last: HashMap<_, _> = related.collect();
-        let mut last: Vec<_> = last.into_values().collect();
-        last.sort_unstable_by_key(|at| Reverse(*at));
-        if let Some(first) = last.get(RELATED_PROBES - 1) {
-            return Err(Stop { misuse: Misuse::RelatedProbes, until: first.plus_hours(MEMORY_HOURS) });
-        }
-        Ok(Seen { at: now, digest: ask.digest, sketch: ask.sketch, related: !last.is_empty() })
-    }
-
-    fn forget_oldest(&mut self) {
-        if self.kept.pop_front().or_else(|| self.recent.pop_front()).is_none() {
-            self.met.pop_front();
+    /// Forgets something old.
+    fn forget_one(&mut self) {
+        if let Some(seen) = self.recent.pop_front().or_else(|| self.kept.pop_front()) {
+            self.digests.remove(&seen.digest);
+        } else {
+            self.met.clear();
+            self.meetings = 0;
         }
     }
 }
 
 impl Memory {
-    /// What is remembered from now on, if the caller may search.
-    pub(super) fn admit(&mut self, caller: CallerKey, ask: &Ask, now: Timestamp) -> Result<Vec<Deed>, Stop> {
+    /// What is to be remembered, if the caller may search; and is it a probe that was not there before?
+    pub(super) fn admit(
+        &mut self,
+        caller: CallerKey,
+        ask: &Ask,
+        now: Timestamp,
+    ) -> Result<(Vec<Deed>, bool), Stop> {
         self.change(caller, |past| {
             past.forget(now);
             let seen = past.check(ask, now)?;
-            let met = past.met_by(ask, &seen).into_iter().map(Deed::Met);
-            let deeds: Vec<_> = [Deed::Searched(seen)].into_iter().chain(met).collect();
-            deeds.iter().for_each(|deed| past.take(*deed));
-            Ok(deeds)
+            let fresh = !past.digests.contains(&ask.digest);
+            let deeds = [Deed::Searched(seen)].into_iter().chain(past.met_by(ask, &seen)).collect();
+            Ok((deeds, fresh))
         })
     }
 
-    /// What is remembered from now on, if the caller may be shown that the probe found these subjects.
+    /// What is to be remembered, if the caller may be shown that the probe found these subjects.
     pub(super) fn meet(
         &mut self,
         caller: CallerKey,
@@ -229,21 +295,28 @@ impl Memory {
         self.change(caller, |past| {
             past.forget(now);
             past.stopped(now)?;
-            let met = subjects.iter().flat_map(|subject| past.met_with(digest, *subject, now));
-            let deeds: Vec<_> = met.map(Deed::Met).collect();
-            deeds.iter().for_each(|deed| past.take(*deed));
-            Ok(deeds)
+            Ok(subjects.iter().flat_map(|subject| past.met_with(digest, *subject, now)).collect())
         })
     }
 
-    /// Remembers what was written down.
+    /// Remembers.
     pub(super) fn take(&mut self, caller: CallerKey, deed: Deed) {
         self.change(caller, |past| past.take(deed));
     }
 
-    /// Forgets what is past.
-    pub(super) fn forget(&mut self, now: Timestamp) {
-        self.callers.values_mut().for_each(|past| past.forget(now));
+    /// Remembers what was written down, as it was when it was written.
+    pub(super) fn replay(&mut self, caller: CallerKey, deed: Deed) {
+        self.change(caller, |past| {
+            if let Deed::Searched(Seen { at, .. }) | Deed::Met(_, Meeting { at, .. }) = deed {
+                past.forget(at);
+            }
+            past.take(deed);
+        });
+    }
+
+    /// Forgets what is past. A clock that was ahead is set right.
+    pub(super) fn settle(&mut self, now: Timestamp) {
+        self.callers.values_mut().for_each(|past| past.settle(now));
         self.callers.retain(|_, past| past.len() > 0);
         self.count = self.callers.values().map(Past::len).sum();
     }
@@ -257,8 +330,9 @@ impl Memory {
     pub(super) fn deeds(&self) -> impl Iterator<Item = (CallerKey, Deed)> + '_ {
         self.callers.iter().flat_map(|(caller, past)| {
             let seen = past.kept.iter().chain(&past.recent).map(|seen| Deed::Searched(*seen));
-            let met = past.met.iter().map(|met| Deed::Met(*met));
-            seen.chain(met).map(|deed| (*caller, deed))
+            let of = |(subject, met): (&SubjectId, &Meeting)| Deed::Met(*subject, *met);
+            let met = past.met.iter().flat_map(|(subject, met)| met.iter().map(move |met| (subject, met)));
+            seen.chain(met.map(of)).map(|deed| (*caller, deed))
         })
     }
 
@@ -269,18 +343,11 @@ impl Memory {
         self.count += past.len();
         while self.count > MOST {
             let longest = self.callers.values_mut().max_by_key(|past| past.len());
-            longest.expect("somebody did something").forget_oldest();
-            self.count -= 1;
+            let longest = longest.expect("somebody did something");
+            self.count -= longest.len();
+            longest.forget_one();
+            self.count += longest.len();
         }
         done
-    }
-}
-
-impl Past {
-    fn take(&mut self, deed: Deed) {
-        match deed {
-            Deed::Searched(seen) => self.search(seen),
-            Deed::Met(met) => self.meet(met),
-        }
     }
 }

@@ -22,25 +22,26 @@ use crate::{
     timestamp::Timestamp,
 };
 use audit::hash::sha256;
-use journal::Journal;
+use journal::{Draft, Journal};
 use matcher::{
     kernel::{Block, Kernel, LANES},
+    score::Threshold,
     template::{ModelId, Probe},
 };
-use memory::{Ask, BITS, CallerKey, Digest, Memory, Sketch};
+use memory::{Ask, BITS, CallerKey, Deed, Digest, Memory, Sketch};
 use std::{
     collections::HashMap,
     io,
     path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 use zeroize::Zeroizing;
 
 /// In a data folder: what is remembered of searches.
 pub(crate) const FILE: &str = "searches";
-/// The file is written anew when it holds so many deeds more than are remembered, or an hour after the last time.
+/// The file is written anew so long after the last time, or when it holds so many deeds more than are remembered.
+const REWRITE_MINUTES: i64 = 10;
 const SLACK: usize = 1 << 16;
-const REWRITE_HOURS: i64 = 1;
 
 /// Why a search is not made.
 #[derive(Debug)]
@@ -53,7 +54,20 @@ pub(crate) enum Halt {
 
 /// Watches over searches, or does not, where a setup says so.
 #[derive(Debug)]
-pub(crate) struct Guard(Option<Watch>);
+pub(crate) struct Guard(Option<Arc<Watch>>);
+
+/// A search that may be made. Dropped before it was [answered](Self::answered) it is forgotten: who was not answered has learnt nothing.
+#[derive(Debug)]
+pub(crate) struct Admission(Option<Admitted>);
+
+#[derive(Debug)]
+struct Admitted {
+    watch: Arc<Watch>,
+    caller: CallerKey,
+    digest: Digest,
+    /// It was not searched with before, and is not answered yet.
+    is_to_be_taken_back: bool,
+}
 
 struct Watch {
     root: SealingKey,
@@ -63,12 +77,16 @@ struct Watch {
     /// Of each model, as blocks of one direction after another.
     directions: RwLock<HashMap<ModelId, Arc<[Block]>>>,
     notes: Mutex<Notes>,
+    /// Held while the file is written anew.
+    rewriting: Mutex<()>,
 }
 
 struct Notes {
     memory: Memory,
     journal: Journal,
     written_at: Timestamp,
+    /// What came since the file is being written anew.
+    since: Option<Vec<(CallerKey, Deed)>>,
 }
 
 impl std::fmt::Debug for Watch {
@@ -78,106 +96,149 @@ impl std::fmt::Debug for Watch {
 }
 
 impl Guard {
+    /// Nothing is watched.
+    pub(crate) fn absent() -> Self {
+        Self(None)
+    }
+
     /// Nothing is watched, and what was remembered is forgotten.
     pub(crate) fn off(folder: &Path) -> io::Result<Self> {
-        match std::fs::remove_file(folder.join(FILE)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(Self(None)),
-        }
+        forget_all(folder).map(|()| Self(None))
     }
 
     /// With what a data folder remembers.
     ///
     /// # Errors
-    /// When it cannot be read or written.
+    /// When it cannot be read, or there is none and none can be written.
     pub(crate) fn open(folder: &Path, root: &RootKey, kernel: Kernel, ambient: &Ambient) -> io::Result<Self> {
         let (path, root, now) = (folder.join(FILE), root.sealing(), ambient.clock.now());
-        let read = journal::read(&path, &root)?;
         let mut memory = Memory::default();
-        let seed = match read {
-            None => Zeroizing::new(ambient.random()),
-            Some(read) => {
-                read.deeds.into_iter().for_each(|(caller, deed)| memory.take(caller, deed));
-                read.seed
-            }
-        };
-        memory.forget(now);
-        let journal = Journal::write(&path, &root, &seed, memory.deeds(), ambient)?;
-        let notes = Mutex::new(Notes { memory, journal, written_at: now });
-        let directions = RwLock::default();
-        Ok(Self(Some(Watch { root, seed, ambient: ambient.clone(), kernel, directions, notes })))
+        let read = Journal::read(&path, &root, ambient, |caller, deed| memory.replay(caller, deed))?;
+        memory.settle(now);
+        let seed = read.as_ref().map_or_else(|| Zeroizing::new(ambient.random()), |(seed, _)| seed.clone());
+        let anew = Draft::write(&path, &root, &seed, memory.deeds(), ambient).and_then(Draft::put_in_place);
+        // With the disk full it goes on with the one that is there.
+        let journal = anew.or_else(|error| read.map(|(_, journal)| journal).ok_or(error))?;
+        let notes = Mutex::new(Notes { memory, journal, written_at: now, since: None });
+        let (directions, rewriting) = (RwLock::default(), Mutex::default());
+        let ambient = ambient.clone();
+        Ok(Self(Some(Arc::new(Watch { root, seed, ambient, kernel, directions, notes, rewriting }))))
     }
 
-    /// May this caller search with this probe, or verify that it is this subject? It is remembered before it does.
+    /// May this caller search with this probe and threshold, or verify that it is this subject? It is remembered before it does.
     pub(crate) fn admit(
         &self,
         actor: &Actor,
         searches_per_hour: u32,
-        probe: &Probe,
+        (probe, threshold): (&Probe, Option<Threshold>),
         subject: Option<SubjectId>,
-    ) -> Result<(), Halt> {
-        let Some(watch) = &self.0 else { return Ok(()) };
-        let (digest, sketch) = (watch.digest(probe), watch.sketch(probe));
+    ) -> Result<Admission, Halt> {
+        let Some(watch) = &self.0 else { return Ok(Admission(None)) };
+        let (digest, sketch) = (watch.digest(probe, threshold), watch.sketch(probe));
         let ask = Ask { searches_per_hour, digest, sketch, subject };
-        watch.note(actor, |memory, caller, now| memory.admit(caller, &ask, now))
+        let hash = sha256(&[b"limen/caller/v1\0", actor.identity().as_bytes()]);
+        let caller = *hash.0.first_chunk().expect("a hash is longer");
+        let (mut notes, now) = (watch.notes(), watch.ambient.clock.now());
+        let (deeds, is_to_be_taken_back) = notes.memory.admit(caller, &ask, now).map_err(Halt::Stopped)?;
+        notes.note(caller, deeds).map_err(Halt::Unwritten)?;
+        Ok(Admission(Some(Admitted { watch: Arc::clone(watch), caller, digest, is_to_be_taken_back })))
     }
 
-    /// May this caller be shown that the probe found these subjects? It is remembered before they are.
-    pub(crate) fn meet(&self, actor: &Actor, probe: &Probe, subjects: &[SubjectId]) -> Result<(), Halt> {
-        let Some(watch) = &self.0 else { return Ok(()) };
-        let digest = watch.digest(probe);
-        watch.note(actor, |memory, caller, now| memory.meet(caller, digest, subjects, now))
-    }
-
-    /// Forgets on disk, too, what is past.
+    /// Forgets on disk, too, what is past. To be asked now and then.
     ///
     /// # Errors
-    /// When it cannot be written.
-    pub(crate) fn forget(&self) -> io::Result<()> {
+    /// When it cannot be written; then the file that is there holds on.
+    pub(crate) fn settle(&self) -> io::Result<()> {
         let Some(watch) = &self.0 else { return Ok(()) };
+        let now = watch.ambient.clock.now();
+        let due = {
+            let notes = watch.notes();
+            let since_ms = now.unix_ms() - notes.written_at.unix_ms();
+            let old = !(0..REWRITE_MINUTES * 60_000).contains(&since_ms) && notes.journal.len() > 0;
+            old || notes.journal.len() > 2 * notes.memory.len() + SLACK
+        };
+        if due { watch.rewrite(now) } else { Ok(()) }
+    }
+}
+
+impl Admission {
+    /// May the caller be shown that the probe found these subjects? It is remembered before they are.
+    pub(crate) fn meet(&self, subjects: &[SubjectId]) -> Result<(), Halt> {
+        let Some(Admitted { watch, caller, digest, .. }) = &self.0 else { return Ok(()) };
         let (mut notes, now) = (watch.notes(), watch.ambient.clock.now());
-        if now < notes.written_at.plus_hours(REWRITE_HOURS) || notes.journal.len() == 0 {
-            return Ok(());
+        let deeds = notes.memory.meet(*caller, *digest, subjects, now).map_err(Halt::Stopped)?;
+        notes.note(*caller, deeds).map_err(Halt::Unwritten)
+    }
+
+    /// The caller has its answer.
+    pub(crate) fn answered(mut self) {
+        self.0.iter_mut().for_each(|admitted| admitted.is_to_be_taken_back = false);
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        if self.is_to_be_taken_back {
+            // What cannot be written down counts on, after a restart.
+            let _ = self.watch.notes().note(self.caller, vec![Deed::TakenBack(self.digest)]);
         }
-        notes.memory.forget(now);
-        watch.rewrite(&mut notes, now)
+    }
+}
+
+/// Deletes what a data folder remembers of searches.
+pub(crate) fn forget_all(folder: &Path) -> io::Result<()> {
+    let file = folder.join(FILE);
+    for path in [audit::storage::temporary(&file), file] {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => (),
+        }
+    }
+    Ok(())
+}
+
+impl Notes {
+    /// Writes down and remembers.
+    fn note(&mut self, caller: CallerKey, deeds: Vec<Deed>) -> io::Result<()> {
+        self.journal.append(deeds.iter().map(|deed| (caller, *deed)))?;
+        for deed in deeds {
+            self.memory.take(caller, deed);
+            self.since.iter_mut().for_each(|since| since.push((caller, deed)));
+        }
+        Ok(())
     }
 }
 
 impl Watch {
-    fn notes(&self) -> std::sync::MutexGuard<'_, Notes> {
+    fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(
-        &self,
-        actor: &Actor,
-        change: impl FnOnce(&mut Memory, CallerKey, Timestamp) -> Result<Vec<memory::Deed>, Stop>,
-    ) -> Result<(), Halt> {
-        let caller = *sha256(&[b"limen/caller/v1\0", actor.identity().as_bytes()])
-            .0
-            .first_chunk()
-            .expect("a hash is longer");
-        let (mut notes, now) = (self.notes(), self.ambient.clock.now());
-        let deeds = change(&mut notes.memory, caller, now).map_err(Halt::Stopped)?;
-        notes.journal.append(caller, &deeds).map_err(Halt::Unwritten)?;
-        if notes.journal.len() > 2 * notes.memory.len() + SLACK {
-            self.rewrite(&mut notes, now).map_err(Halt::Unwritten)?;
-        }
-        Ok(())
-    }
-
-    fn rewrite(&self, notes: &mut Notes, now: Timestamp) -> io::Result<()> {
-        let path = notes.journal.path().to_owned();
-        notes.journal = Journal::write(&path, &self.root, &self.seed, notes.memory.deeds(), &self.ambient)?;
+    /// Searches go on meanwhile.
+    fn rewrite(&self, now: Timestamp) -> io::Result<()> {
+        let _one = self.rewriting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (path, deeds) = {
+            let mut notes = self.notes();
+            notes.memory.settle(now);
+            notes.since = Some(Vec::new());
+            (notes.journal.path().to_owned(), notes.memory.deeds().collect::<Vec<_>>())
+        };
+        let draft = Draft::write(&path, &self.root, &self.seed, deeds.into_iter(), &self.ambient);
+        let mut notes = self.notes();
+        let since = notes.since.take().unwrap_or_default();
+        let mut draft = draft?;
+        draft.append(since.into_iter())?;
+        notes.journal = draft.put_in_place()?;
         notes.written_at = now;
         Ok(())
     }
 
-    fn digest(&self, probe: &Probe) -> Digest {
-        let numbers = probe.blocks().len() * LANES;
+    /// With another threshold it is another question.
+    fn digest(&self, probe: &Probe, threshold: Option<Threshold>) -> Digest {
+        let numbers = probe.blocks().len() * LANES + 1;
         let mut bytes = Zeroizing::new(Vec::with_capacity(numbers * size_of::<f32>()));
         probe.blocks().iter().flat_map(|block| block.0).for_each(|number| bytes.extend(number.to_le_bytes()));
+        bytes.extend(threshold.into_iter().flat_map(|threshold| threshold.value().to_le_bytes()));
         let digest = sha256(&[b"limen/probe/v1\0", &*self.seed, &bytes]);
         *digest.0.first_chunk().expect("a hash is longer")
     }
