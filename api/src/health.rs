@@ -50,13 +50,13 @@ pub(crate) struct Version {
 }
 
 /// Does the process run?
-#[utoipa::path(get, path = "/livez", tag = "health", responses((status = 200, body = Alive)))]
+#[utoipa::path(get, path = "/livez", tag = "health", extensions(("x-operation" = json!("upkeep"))), responses((status = 200, body = Alive)))]
 pub(crate) async fn livez() -> Json<Alive> {
     Json(Alive { alive: true })
 }
 
 /// Can the node answer: are its store and its audit log in order?
-#[utoipa::path(get, path = "/readyz", tag = "health", responses(
+#[utoipa::path(get, path = "/readyz", tag = "health", extensions(("x-operation" = json!("upkeep"))), responses(
     (status = 200, body = Ready),
     (status = "5XX", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -78,7 +78,7 @@ pub(crate) async fn readyz(State(node): State<Arc<Node>>) -> Result<Json<Ready>,
 }
 
 /// What runs here?
-#[utoipa::path(get, path = "/version", tag = "health", responses((status = 200, body = Version)))]
+#[utoipa::path(get, path = "/version", tag = "health", extensions(("x-operation" = json!("upkeep"))), responses((status = 200, body = Version)))]
 pub(crate) async fn version() -> Json<Version> {
     Json(Version { name: "limen", version: env!("CARGO_PKG_VERSION") })
 }

@@ -90,6 +90,19 @@ pub(crate) fn router(node: Arc<Node>) -> Router {
 
 #[cfg(test)]
 mod tests {
+    use gallery::operation::Operation;
+
+    #[test]
+    fn every_door_says_which_kind_of_processing_it_is() {
+        let description = serde_json::to_value(super::openapi()).unwrap();
+        for (path, doors) in description["paths"].as_object().unwrap() {
+            for (method, door) in doors.as_object().unwrap() {
+                let operation = door["x-operation"].as_str();
+                assert!(operation.is_some_and(|word| word.parse::<Operation>().is_ok()), "{method} {path}");
+            }
+        }
+    }
+
     #[test]
     fn the_published_description_is_that_of_the_doors() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi.json");

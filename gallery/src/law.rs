@@ -1,7 +1,7 @@
 //! The law's words as closed types: what is not listed here is an error, never a default.
 
 use serde::{Deserialize, Serialize};
-use std::{fmt, str::FromStr};
+use std::str::FromStr;
 
 /// Why a text is not one of the words of its kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,10 +11,16 @@ pub struct WordError {
     known: String,
 }
 
+impl WordError {
+    pub(crate) fn unknown(kind: &'static str, known: &[&str]) -> Self {
+        Self { kind, known: known.join(", ") }
+    }
+}
+
 macro_rules! words {
     ($($(#[$doc:meta])* $name:ident ($kind:literal) { $($(#[$word_doc:meta])* $word:ident = $text:literal,)* })*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         pub enum $name {
             $($(#[$word_doc])* #[serde(rename = $text)] $word,)*
         }
@@ -29,24 +35,26 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
 
-        impl FromStr for $name {
-            type Err = WordError;
+        impl std::str::FromStr for $name {
+            type Err = $crate::law::WordError;
 
-            fn from_str(text: &str) -> Result<Self, WordError> {
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
                     $($text => Ok(Self::$word),)*
-                    _ => Err(WordError { kind: $kind, known: [$($text),*].join(", ") }),
+                    _ => Err($crate::law::WordError::unknown($kind, &[$($text),*])),
                 }
             }
         }
     )*};
 }
+
+pub(crate) use words;
 
 words! {
     /// What a search is for.
@@ -201,8 +209,8 @@ macro_rules! texts {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }

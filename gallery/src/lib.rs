@@ -42,6 +42,8 @@ pub mod known_log;
 
 pub mod event;
 
+pub mod operation;
+
 pub mod idempotency;
 
 pub mod keys;

@@ -6,6 +6,7 @@ use crate::{
     evidence::{self, EvidenceError},
     findings::{Findings, Results},
     gallery::Gallery,
+    operation::Operation,
     timestamp::Timestamp,
 };
 use serde::Serialize;
@@ -18,6 +19,8 @@ pub struct Report {
     pub events: u64,
     /// Events by what was done.
     pub by_verb: BTreeMap<String, u64>,
+    /// Events, by the kind of processing that they are (Article 25 of Directive (EU) 2016/680).
+    pub by_operation: BTreeMap<String, u64>,
     /// Searches (lookups and verifications) by the searching nation.
     pub searches_by_nation: BTreeMap<String, u64>,
     /// By purpose.
@@ -74,6 +77,7 @@ impl Report {
         let verb =
             serde_json::to_value(&event.what).ok().and_then(|what| what["verb"].as_str().map(str::to_owned));
         add(&mut self.by_verb, verb.unwrap_or_default());
+        add(&mut self.by_operation, Operation::of(&event.what).as_str());
         match &event.what {
             What::Lookup { ground, results, .. } => {
                 self.searched(event, ground);

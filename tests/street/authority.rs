@@ -1,6 +1,7 @@
 //! Who may do what: every role, on every route, on own and foreign watchlists, for every handling code and every policy of authorisation. The
 //! table is docs/authority.csv; `LIMEN_UPDATE=1 cargo test --release -p tests authority` writes it anew, to be read before it is committed.
 
+use gallery::{Gallery, Setup, ambient::Ambient, evidence, keys::root::RootKey, operation::Operation};
 use serde_json::{Value, json};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -225,11 +226,12 @@ fn request(scene: &mut Scene<'_>, route: &str, cell: Cell, actor: &Actor<'_>) ->
         }
         "POST /v1/subjects/{id}/moves" => {
             let spare = scene.spare(relation, policy, code);
-            let encounters = json!([format!("enc_{NOBODY}")]);
-            hit(
-                format!("/v1/subjects/{spare}/moves"),
-                Some(json!({ "to": person, "encounters": encounters })),
-            )
+            scene.enrolled += 1;
+            let template = json!({ "model": "test", "features": tests::face(1_000_000 + scene.enrolled) });
+            let path = format!("/v1/subjects/{spare}/encounters");
+            let added = scene.clerk(relation).post(&path, &json!({ "template": template })).expect(201);
+            let body = json!({ "to": person, "encounters": added["encounters"] });
+            with(&format!("/v1/subjects/{spare}/moves"), body)
         }
         _ => of_node(route, &list, CODES[code], scene),
     }
@@ -362,8 +364,15 @@ fn furnish(path: &std::path::Path) -> Scenery {
 }
 
 type Table = BTreeMap<(String, &'static str, usize), Vec<String>>;
+/// The leaves of the log that came while a route was tried.
+type Leaves = BTreeMap<String, std::ops::Range<u64>>;
 
-fn execute(place: &std::path::Path) -> Table {
+fn leaves(actor: &Actor<'_>) -> u64 {
+    let checkpoint = String::from_utf8(actor.get_bytes("/v1/log/checkpoint")).unwrap();
+    checkpoint.lines().nth(1).unwrap().parse().unwrap()
+}
+
+fn execute(place: &std::path::Path) -> (Table, Leaves) {
     let folder = Home::in_place(place);
     let (lists, tokens, clerks) = furnish(folder.path());
     // Whoever waits for their turn keeps their connection.
@@ -372,9 +381,10 @@ fn execute(place: &std::path::Path) -> Table {
     scene.fill();
     let actors: HashMap<&str, Actor<'_>> =
         tokens.iter().map(|(role, token)| (*role, server.actor(token))).collect();
-    let mut table = Table::new();
+    let (mut table, mut tried) = (Table::new(), Leaves::new());
     for route in routes() {
         let method = route.split_once(' ').unwrap().0;
+        let before = leaves(&actors["auditor"]);
         for (role, _) in &tokens {
             let actor = &actors[role];
             for relation in 0..RELATIONS.len() {
@@ -387,9 +397,10 @@ fn execute(place: &std::path::Path) -> Table {
                     let body = body.map(|body| body.to_string());
                     let send = || actor.send_text(method, &path, body.as_deref());
                     let (mut status, mut text) = send();
-                    // Of the long answers the last may not have ended.
-                    for _ in 0..500 {
-                        if status != 503 {
+                    // Of the long answers the last may not have ended, nor the build that was asked for before.
+                    for _ in 0..3000 {
+                        let building = status == 409 && route == "POST /v1/generations/{id}/activation";
+                        if status != 503 && !building {
                             break;
                         }
                         std::thread::sleep(std::time::Duration::from_millis(10));
@@ -403,8 +414,29 @@ fn execute(place: &std::path::Path) -> Table {
                 table.insert((route.clone(), role, relation), row);
             }
         }
+        tried.insert(route, before..leaves(&actors["auditor"]));
     }
-    table
+    (table, tried)
+}
+
+/// Of each route that processes somebody's data, the log has an event of that kind (Article 25 of Directive (EU) 2016/680).
+fn check_operations(folder: &std::path::Path, tried: &Leaves) {
+    let key = RootKey::find(std::path::Path::new(""), Some(ROOT_KEY), None).unwrap();
+    let gallery = Gallery::open(folder, Setup::new(key, 1), Ambient::system()).unwrap();
+    let mut operations = BTreeMap::new();
+    evidence::each_event(&gallery, |leaf, event| {
+        operations.insert(leaf, Operation::of(&event.what));
+    })
+    .unwrap();
+    let description: Value =
+        serde_json::from_str(&std::fs::read_to_string(root().join("docs/openapi.json")).unwrap()).unwrap();
+    for (route, leaves) in tried {
+        let (method, path) = route.split_once(' ').unwrap();
+        let said = &description["paths"][path][method.to_lowercase()]["x-operation"];
+        let said: Operation = said.as_str().unwrap().parse().unwrap();
+        let logged = operations.range(leaves.clone()).any(|(_, operation)| *operation == said);
+        assert!(logged || said == Operation::Upkeep, "{route}: no event of {said} in {leaves:?}");
+    }
 }
 
 fn written(table: &Table) -> String {
@@ -447,7 +479,8 @@ fn lookup_shows(role: &str, relation: usize, code: usize, state: usize) -> &'sta
 fn everybody_may_do_what_the_table_says_and_nothing_else() {
     let place = in_memory();
     let began = std::time::Instant::now();
-    let table = execute(place.path());
+    let (table, tried) = execute(place.path());
+    check_operations(&place.path().join("data"), &tried);
     let cells: usize = table.values().map(Vec::len).sum();
     told(&format!("authority: {cells} cells in {} s", began.elapsed().as_secs()));
     assert!(cells >= 5000);

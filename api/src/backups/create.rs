@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// Begin to copy record and log, and the keys if the node is told where, into the folders that the node has for backups. A job tells when it is done, and under
 /// which name; `limen-index restore` reads it.
-#[utoipa::path(post, path = "/v1/backups", tag = "backups",
+#[utoipa::path(post, path = "/v1/backups", tag = "backups", extensions(("x-operation" = json!("upkeep"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
     responses(
         (status = 202, body = JobBegun),

@@ -31,7 +31,7 @@ pub(crate) struct DeduplicationBody {
 ///
 /// The answer is JSON Lines: first `watchlists`; then, of each batch of references, `through`, `done`, `total` and the `suspicions`, each two subjects and their
 /// `score`; at last `{"end": {"compared": ...}}`.
-#[utoipa::path(post, path = "/v1/deduplications", tag = "subjects", request_body = DeduplicationBody,
+#[utoipa::path(post, path = "/v1/deduplications", tag = "subjects", extensions(("x-operation" = json!("combination"))), request_body = DeduplicationBody,
     responses(
         (status = 200, content_type = "application/jsonl", body = String),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),

@@ -65,7 +65,7 @@ impl From<(Enrolled, Receipt)> for EnrolledResponse {
 
 /// Add an encounter to a subject of the caller's nation. It is searched on the watchlists on which the
 /// subject stands.
-#[utoipa::path(post, path = "/v1/subjects/{id}/encounters", tag = "subjects", request_body = EncounterBody,
+#[utoipa::path(post, path = "/v1/subjects/{id}/encounters", tag = "subjects", extensions(("x-operation" = json!("collection"))), request_body = EncounterBody,
     params(
         ("id" = String, Path, description = "Limen's id of the subject"),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer"),

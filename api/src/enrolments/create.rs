@@ -84,7 +84,7 @@ impl From<RowOutcome> for OutcomeBody {
 }
 
 /// Enrol many references with one event. A row that is on record is passed over, so an interrupted request is repeated.
-#[utoipa::path(post, path = "/v1/enrolments", tag = "subjects", request_body = EnrolmentsBody,
+#[utoipa::path(post, path = "/v1/enrolments", tag = "subjects", extensions(("x-operation" = json!("collection"))), request_body = EnrolmentsBody,
     responses(
         (status = 200, body = EnrolmentsResponse),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),

@@ -11,7 +11,7 @@ use gallery::{id::GenerationId, rebuild};
 use std::sync::Arc;
 
 /// Put a generation that is on disk in place of the one that is searched; `former` goes back to the one before.
-#[utoipa::path(post, path = "/v1/generations/{id}/activation", tag = "generations",
+#[utoipa::path(post, path = "/v1/generations/{id}/activation", tag = "generations", extensions(("x-operation" = json!("upkeep"))),
     params(("id" = String, Path, description = "Its number, or `former`")),
     responses(
         (status = 200, body = GenerationResponse),

@@ -16,7 +16,7 @@ use gallery::job::Kind;
 use std::sync::Arc;
 
 /// Begin to build a generation from the record, which is put in place if it answers as the exact scan does. A job tells how far it is.
-#[utoipa::path(post, path = "/v1/generations", tag = "generations",
+#[utoipa::path(post, path = "/v1/generations", tag = "generations", extensions(("x-operation" = json!("upkeep"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
     responses(
         (status = 202, body = JobBegun),

@@ -42,7 +42,7 @@ pub(crate) struct GenerationsResponse {
 }
 
 /// List the generations on disk.
-#[utoipa::path(get, path = "/v1/generations", tag = "generations",
+#[utoipa::path(get, path = "/v1/generations", tag = "generations", extensions(("x-operation" = json!("upkeep"))),
     responses(
         (status = 200, body = GenerationsResponse),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),

@@ -39,7 +39,7 @@ pub(crate) struct ProposedResponse {
 }
 
 /// Propose a grant. It holds once another officer has approved it.
-#[utoipa::path(post, path = "/v1/grants", tag = "grants", request_body = GrantBody,
+#[utoipa::path(post, path = "/v1/grants", tag = "grants", extensions(("x-operation" = json!("upkeep"))), request_body = GrantBody,
     responses(
         (status = 201, body = ProposedResponse),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),

@@ -19,7 +19,7 @@ pub(crate) struct DecidedResponse {
 }
 
 /// Approve a grant that another officer has proposed: from now on it holds.
-#[utoipa::path(post, path = "/v1/grants/{id}/approval", tag = "grants",
+#[utoipa::path(post, path = "/v1/grants/{id}/approval", tag = "grants", extensions(("x-operation" = json!("upkeep"))),
     params(("id" = String, Path, description = "Limen's id of the grant")),
     responses(
         (status = 200, body = DecidedResponse),
@@ -37,7 +37,7 @@ pub(crate) async fn approve_grant(
 }
 
 /// Take a grant or a proposal back: one officer suffices.
-#[utoipa::path(delete, path = "/v1/grants/{id}", tag = "grants",
+#[utoipa::path(delete, path = "/v1/grants/{id}", tag = "grants", extensions(("x-operation" = json!("upkeep"))),
     params(("id" = String, Path, description = "Limen's id of the grant")),
     responses(
         (status = 200, body = DecidedResponse),

@@ -57,7 +57,7 @@ pub(crate) struct GrantsResponse {
 }
 
 /// List the grants of the officer's nation that were not taken back.
-#[utoipa::path(get, path = "/v1/grants", tag = "grants",
+#[utoipa::path(get, path = "/v1/grants", tag = "grants", extensions(("x-operation" = json!("upkeep"))),
     responses(
         (status = 200, body = GrantsResponse),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),

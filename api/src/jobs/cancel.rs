@@ -10,7 +10,7 @@ use gallery::{id::JobId, jobs};
 use std::sync::Arc;
 
 /// Tell a job to end, which it does at its next step.
-#[utoipa::path(delete, path = "/v1/jobs/{id}", tag = "jobs",
+#[utoipa::path(delete, path = "/v1/jobs/{id}", tag = "jobs", extensions(("x-operation" = json!("upkeep"))),
     params(("id" = String, Path, description = "Limen's id")),
     responses(
         (status = 202, body = JobResponse),

@@ -14,7 +14,7 @@ pub(crate) struct JobsResponse {
 }
 
 /// List the last jobs.
-#[utoipa::path(get, path = "/v1/jobs", tag = "jobs",
+#[utoipa::path(get, path = "/v1/jobs", tag = "jobs", extensions(("x-operation" = json!("upkeep"))),
     responses(
         (status = 200, body = JobsResponse),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),

@@ -79,7 +79,7 @@ impl From<Job> for JobResponse {
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Read a job. With `Accept: text/event-stream`, its states as they come, as server-sent events named `job`, until it has ended.
-#[utoipa::path(get, path = "/v1/jobs/{id}", tag = "jobs",
+#[utoipa::path(get, path = "/v1/jobs/{id}", tag = "jobs", extensions(("x-operation" = json!("upkeep"))),
     params(("id" = String, Path, description = "Limen's id")),
     responses(
         (status = 200, body = JobResponse),

@@ -10,7 +10,7 @@ use gallery::evidence;
 use std::sync::Arc;
 
 /// Read the log's size and root, signed (c2sp.org/tlog-checkpoint). For whoever holds a grant.
-#[utoipa::path(get, path = "/v1/log/checkpoint", tag = "log",
+#[utoipa::path(get, path = "/v1/log/checkpoint", tag = "log", extensions(("x-operation" = json!("upkeep"))),
     responses(
         (status = 200, content_type = "text/plain", body = String),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),

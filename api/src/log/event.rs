@@ -21,7 +21,7 @@ pub(crate) struct EventResponse {
 }
 
 /// Read an event of the log, with its proof. For auditors; reading is logged.
-#[utoipa::path(get, path = "/v1/log/events/{index}", tag = "log",
+#[utoipa::path(get, path = "/v1/log/events/{index}", tag = "log", extensions(("x-operation" = json!("consultation"))),
     params(("index" = u64, Path, description = "The leaf's position, as receipts tell it")),
     responses(
         (status = 200, body = EventResponse),

@@ -10,7 +10,7 @@ use gallery::evidence;
 use std::sync::Arc;
 
 /// Prove that a leaf is in the log (c2sp.org/tlog-proof). For whoever holds a grant; it tells nothing of the event.
-#[utoipa::path(get, path = "/v1/log/proofs/{index}", tag = "log",
+#[utoipa::path(get, path = "/v1/log/proofs/{index}", tag = "log", extensions(("x-operation" = json!("upkeep"))),
     params(("index" = u64, Path, description = "The leaf's position, as receipts tell it")),
     responses(
         (status = 200, content_type = "text/plain", body = String),

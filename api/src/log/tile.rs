@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 /// Read a tile of the log's tree, or a bundle of its entries (level `entries`), which are commitments (c2sp.org/tlog-tiles). For whoever holds a grant; it
 /// tells nothing of events.
-#[utoipa::path(get, path = "/v1/log/tile/{level}/{*index}", tag = "log",
+#[utoipa::path(get, path = "/v1/log/tile/{level}/{*index}", tag = "log", extensions(("x-operation" = json!("upkeep"))),
     params(
         ("level" = String, Path, description = "0 to 7, or `entries`"),
         ("index" = String, Path, description = "As `x001/234`, with `.p/` and a width if it is not whole"),

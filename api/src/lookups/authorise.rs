@@ -32,7 +32,7 @@ pub(crate) struct AuthorisedResponse {
 }
 
 /// Supply the authorisation of the caller's own lookup that was made without. After 48 hours its results are erased, and so is whatever was answered under a key.
-#[utoipa::path(post, path = "/v1/lookups/{id}/authorisation", tag = "lookups", request_body = AuthorisationBody,
+#[utoipa::path(post, path = "/v1/lookups/{id}/authorisation", tag = "lookups", extensions(("x-operation" = json!("consultation"))), request_body = AuthorisationBody,
     params(
         ("id" = String, Path, description = "The lookup's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer"),

@@ -116,7 +116,7 @@ struct ListedBody {
 }
 
 /// Search watchlists with a probe.
-#[utoipa::path(post, path = "/v1/lookups", tag = "lookups", request_body = LookupBody,
+#[utoipa::path(post, path = "/v1/lookups", tag = "lookups", extensions(("x-operation" = json!("consultation"))), request_body = LookupBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
     responses(
         (status = 200, body = LookupResponse, description = "Answered, and in the audit log"),

@@ -104,7 +104,7 @@ impl From<(u64, Notice)> for NoticeBody {
 }
 
 /// Read what the caller's nation is told: whom of its watchlists others found and were not shown in full. Reading is logged.
-#[utoipa::path(get, path = "/v1/notices", tag = "notices",
+#[utoipa::path(get, path = "/v1/notices", tag = "notices", extensions(("x-operation" = json!("consultation"))),
     params(("after" = Option<u64>, Query, description = "Only those with a greater number")),
     responses(
         (status = 200, body = NoticesResponse),

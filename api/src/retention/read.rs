@@ -51,7 +51,7 @@ impl From<&Due> for DueBody {
 }
 
 /// Tell what is due to be looked at or erased, on each watchlist of the caller's nation that the grant reaches.
-#[utoipa::path(get, path = "/v1/retention", tag = "retention",
+#[utoipa::path(get, path = "/v1/retention", tag = "retention", extensions(("x-operation" = json!("upkeep"))),
     responses(
         (status = 200, body = RetentionResponse),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),

@@ -30,7 +30,7 @@ pub(crate) struct RunResponse {
 }
 
 /// Erase whose retention is over on every watchlist. One that is interrupted is repeated: who is left is due still.
-#[utoipa::path(post, path = "/v1/retention/runs", tag = "retention", request_body = RunBody,
+#[utoipa::path(post, path = "/v1/retention/runs", tag = "retention", extensions(("x-operation" = json!("erasure"))), request_body = RunBody,
     responses(
         (status = 200, body = RunResponse),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),

@@ -33,7 +33,7 @@ pub(crate) struct AccessResponse {
 }
 
 /// Give access to what is held of a subject of the caller's nation, for whoever answers the person. It is logged.
-#[utoipa::path(get, path = "/v1/subjects/{id}/access", tag = "subjects",
+#[utoipa::path(get, path = "/v1/subjects/{id}/access", tag = "subjects", extensions(("x-operation" = json!("disclosure"))),
     params(("id" = String, Path, description = "Limen's id")),
     responses(
         (status = 200, body = AccessResponse),
@@ -70,7 +70,7 @@ pub(crate) struct RefusedResponse {
 }
 
 /// Refuse access to a subject of the caller's nation, with a reason. It is logged, and the person may ask the supervisory authority.
-#[utoipa::path(post, path = "/v1/subjects/{id}/access-refusals", tag = "subjects", request_body = RefusalBody,
+#[utoipa::path(post, path = "/v1/subjects/{id}/access-refusals", tag = "subjects", extensions(("x-operation" = json!("consultation"))), request_body = RefusalBody,
     params(("id" = String, Path, description = "Limen's id")),
     responses(
         (status = 200, body = RefusedResponse),

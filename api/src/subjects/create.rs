@@ -60,7 +60,7 @@ impl EntryBody {
 }
 
 /// Enrol a subject. The next lookup finds it.
-#[utoipa::path(post, path = "/v1/subjects", tag = "subjects", request_body = SubjectBody,
+#[utoipa::path(post, path = "/v1/subjects", tag = "subjects", extensions(("x-operation" = json!("collection"))), request_body = SubjectBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
     responses(
         (status = 201, body = EnrolledResponse),

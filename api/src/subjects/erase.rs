@@ -27,7 +27,7 @@ pub(crate) struct ErasureResponse {
 
 /// Erase a subject of the caller's nation: its key is destroyed, and with it its templates in every copy, in backups
 /// too. There is no way back.
-#[utoipa::path(post, path = "/v1/subjects/{id}/erasure", tag = "subjects",
+#[utoipa::path(post, path = "/v1/subjects/{id}/erasure", tag = "subjects", extensions(("x-operation" = json!("erasure"))),
     params(
         ("id" = String, Path, description = "Limen's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer"),

@@ -25,7 +25,7 @@ pub(crate) struct Find {
 }
 
 /// Find a subject of the caller's nation by its owner's reference. Reading is logged.
-#[utoipa::path(get, path = "/v1/subjects", tag = "subjects",
+#[utoipa::path(get, path = "/v1/subjects", tag = "subjects", extensions(("x-operation" = json!("consultation"))),
     params(("reference" = String, Query, description = "The owner's own name for the subject")),
     responses(
         (status = 200, body = SubjectResponse),

@@ -134,7 +134,7 @@ impl From<(Subject, Receipt)> for SubjectResponse {
 }
 
 /// Read a subject of the caller's nation, retired or not. Reading is logged.
-#[utoipa::path(get, path = "/v1/subjects/{id}", tag = "subjects",
+#[utoipa::path(get, path = "/v1/subjects/{id}", tag = "subjects", extensions(("x-operation" = json!("consultation"))),
     params(("id" = String, Path, description = "Limen's id")),
     responses(
         (status = 200, body = SubjectResponse),

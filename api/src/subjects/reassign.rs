@@ -51,7 +51,7 @@ pub(crate) struct ReassignedResponse {
 
 /// Merge a subject of the caller's nation into another: they are the same person. All encounters and entries are the other's; the first stays on record, retired,
 /// and is erased with the other.
-#[utoipa::path(post, path = "/v1/subjects/{id}/merger", tag = "subjects", request_body = MergerBody,
+#[utoipa::path(post, path = "/v1/subjects/{id}/merger", tag = "subjects", extensions(("x-operation" = json!("combination"))), request_body = MergerBody,
     params(
         ("id" = String, Path, description = "Limen's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer"),
@@ -75,7 +75,7 @@ pub(crate) async fn merge_subject(
 }
 
 /// Move encounters of a subject of the caller's nation to another, whose they are.
-#[utoipa::path(post, path = "/v1/subjects/{id}/moves", tag = "subjects", request_body = MoveBody,
+#[utoipa::path(post, path = "/v1/subjects/{id}/moves", tag = "subjects", extensions(("x-operation" = json!("combination"))), request_body = MoveBody,
     params(
         ("id" = String, Path, description = "Limen's id of whose they are said to be"),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer"),

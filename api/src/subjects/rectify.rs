@@ -49,7 +49,7 @@ pub(crate) struct RectifiedResponse {
 }
 
 /// Put right why a subject of the caller's nation stands on a watchlist, and what is said of it. The next lookup tells it so.
-#[utoipa::path(put, path = "/v1/subjects/{id}/entries/{watchlist}", tag = "subjects", request_body = ListingBody,
+#[utoipa::path(put, path = "/v1/subjects/{id}/entries/{watchlist}", tag = "subjects", extensions(("x-operation" = json!("alteration"))), request_body = ListingBody,
     params(
         ("id" = String, Path, description = "Limen's id"),
         ("watchlist" = String, Path, description = "The watchlist's id"),

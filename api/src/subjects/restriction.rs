@@ -18,7 +18,7 @@ pub(crate) struct RestrictedResponse {
 }
 
 /// Keep a contested subject of the caller's nation, and search it no more until the restriction is lifted.
-#[utoipa::path(put, path = "/v1/subjects/{id}/restriction", tag = "subjects",
+#[utoipa::path(put, path = "/v1/subjects/{id}/restriction", tag = "subjects", extensions(("x-operation" = json!("alteration"))),
     params(
         ("id" = String, Path, description = "Limen's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer"),
@@ -48,7 +48,7 @@ pub(crate) struct LiftedResponse {
 }
 
 /// Lift a restriction: the subject is searched again on the watchlists whose retention is not over.
-#[utoipa::path(delete, path = "/v1/subjects/{id}/restriction", tag = "subjects",
+#[utoipa::path(delete, path = "/v1/subjects/{id}/restriction", tag = "subjects", extensions(("x-operation" = json!("alteration"))),
     params(
         ("id" = String, Path, description = "Limen's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer"),

@@ -18,7 +18,7 @@ pub(crate) struct RetiredResponse {
 }
 
 /// Retire a subject of the caller's nation: it stays on record, and no lookup returns it any more.
-#[utoipa::path(delete, path = "/v1/subjects/{id}", tag = "subjects",
+#[utoipa::path(delete, path = "/v1/subjects/{id}", tag = "subjects", extensions(("x-operation" = json!("alteration"))),
     params(
         ("id" = String, Path, description = "Limen's id"),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer"),

@@ -75,7 +75,7 @@ pub(crate) struct VerificationResponse {
 }
 
 /// Compare a probe with one subject.
-#[utoipa::path(post, path = "/v1/verifications", tag = "verifications", request_body = VerificationBody,
+#[utoipa::path(post, path = "/v1/verifications", tag = "verifications", extensions(("x-operation" = json!("consultation"))), request_body = VerificationBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
     responses(
         (status = 200, body = VerificationResponse),

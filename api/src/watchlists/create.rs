@@ -73,7 +73,7 @@ pub(crate) struct PublishedResponse {
 }
 
 /// Make a watchlist of the caller's nation.
-#[utoipa::path(post, path = "/v1/watchlists", tag = "watchlists", request_body = WatchlistBody,
+#[utoipa::path(post, path = "/v1/watchlists", tag = "watchlists", extensions(("x-operation" = json!("upkeep"))), request_body = WatchlistBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
     responses(
         (status = 201, body = PublishedResponse),

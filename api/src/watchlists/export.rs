@@ -16,7 +16,7 @@ use std::sync::Arc;
 ///
 /// The answer is JSON Lines: first `watchlist` (its name), `references` (how many come) and `dimension`; then each reference with `subject`, `encounter` (absent where it has
 /// no name), `category`, `handling`, `grading` and `instruction` (each absent where the watchlist's holds) and `features` (base64 of little-endian f32); at last `{"end": {"references": ...}}`.
-#[utoipa::path(get, path = "/v1/watchlists/{id}/references", tag = "watchlists",
+#[utoipa::path(get, path = "/v1/watchlists/{id}/references", tag = "watchlists", extensions(("x-operation" = json!("disclosure"))),
     params(("id" = String, Path, description = "Limen's id")),
     responses(
         (status = 200, content_type = "application/jsonl", body = String),

@@ -90,7 +90,7 @@ pub(crate) struct WatchlistsResponse {
 }
 
 /// List the watchlists that the caller's grant reaches.
-#[utoipa::path(get, path = "/v1/watchlists", tag = "watchlists",
+#[utoipa::path(get, path = "/v1/watchlists", tag = "watchlists", extensions(("x-operation" = json!("upkeep"))),
     responses(
         (status = 200, body = WatchlistsResponse),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
@@ -106,7 +106,7 @@ pub(crate) async fn list_watchlists(
 }
 
 /// Read a watchlist that the caller's grant reaches. One that it does not reach looks as one that is not there.
-#[utoipa::path(get, path = "/v1/watchlists/{id}", tag = "watchlists",
+#[utoipa::path(get, path = "/v1/watchlists/{id}", tag = "watchlists", extensions(("x-operation" = json!("upkeep"))),
     params(("id" = String, Path, description = "Limen's id")),
     responses(
         (status = 200, body = WatchlistResponse),
