@@ -8,7 +8,7 @@ use crate::{
     witnesses::Witnesses,
 };
 use gallery::{
-    Gallery, Receipt, Setup, administer,
+    Gallery, Receipt, Searching, Setup, administer,
     ambient::Ambient,
     authority::Caller,
     evidence,
@@ -49,18 +49,13 @@ impl Node {
         let to = config.backup_folder.clone();
         let backups = to.map(|to| Backups { to, keys: config.backup_keys_folder.clone() });
         let limit = config.insecure_dev.then_some(INSECURE_LIMIT);
-        let (index, insecure_unlimited_searches) = (config.index, config.insecure_unlimited_searches);
-        let setup = Setup {
-            root,
-            threads,
-            index,
-            anchor,
-            ledger,
-            reserve_bytes,
-            backups,
-            limit,
-            insecure_unlimited_searches,
+        let searching = if config.insecure_unlimited_searches {
+            Searching::InsecureUnlimited
+        } else {
+            Searching::Guarded
         };
+        let index = config.index;
+        let setup = Setup { root, threads, index, anchor, ledger, reserve_bytes, backups, limit, searching };
         let gallery = Arc::new(Gallery::open(&config.folder, setup, Ambient::system())?);
         let scheduler = ScanScheduler::start(Arc::clone(&gallery), config.lookup_queue)?;
         let long_answers = Arc::new(Semaphore::new(LONG_ANSWERS));

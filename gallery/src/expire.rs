@@ -33,6 +33,10 @@ pub fn due(gallery: &Gallery) -> Result<(), ExpireError> {
 /// # Errors
 /// When the file cannot be written anew; then the one that is there holds on.
 pub fn searches(gallery: &Gallery) -> io::Result<()> {
+    // A clock that is behind would forget all.
+    if gallery.watch.now(&gallery.ambient).is_err() {
+        return Ok(());
+    }
     gallery.guard.settle()
 }
 

@@ -142,7 +142,7 @@ mod laws;
 pub use audit::receipt::Receipt;
 pub use gallery::Gallery;
 pub use generation::{Index, manifest::GenerationError};
-pub use open::Setup;
+pub use open::{Searching, Setup};
 pub use subject_change::SubjectChangeError;
 
 /// SHA-256 of a request's head and body, by which a repeated request is known.

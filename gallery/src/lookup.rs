@@ -284,7 +284,8 @@ fn record(
         }
     };
     let foreign = permit.watchlists().iter().any(|list| list.owner != actor.nation);
-    let kept = (foreign || pending.is_some()).then_some(Kept { notices, pending });
+    let awaited = pending.is_some();
+    let kept = (foreign || awaited).then_some(Kept { notices, pending });
     let event = move |salt: &[u8; 32], _: &LookupAnswer| What::Lookup {
         ground,
         probe: ProbeDigest {
@@ -294,10 +295,11 @@ fn record(
         limit,
         results,
     };
-    let told = gallery.answer(actor, claim.as_ref(), kept, answer, event)?;
-    if told.0.decision != Decision::Inconclusive {
-        admission.answered();
+    if claim.is_some() || awaited {
+        admission.answered(); // also where it comes too late: it can be had later
     }
+    let told = gallery.answer(actor, claim.as_ref(), kept, answer, event)?;
+    admission.answered();
     Ok(told)
 }
 

@@ -19,6 +19,7 @@ use crate::{
     },
     register::Register,
     room,
+    timestamp::Timestamp,
 };
 use audit::{
     anchor::{Anchor, AnchorError},
@@ -97,8 +98,19 @@ pub struct Setup {
     pub backups: Option<Backups>,
     /// More encounters than this do not come on record, if it is limited.
     pub limit: Option<u64>,
-    /// Callers search as often, and with probes as alike, as they like.
-    pub insecure_unlimited_searches: bool,
+    /// Who watches over searches.
+    pub searching: Searching,
+}
+
+/// Whether callers are watched who search (docs/decisions/0016-misuse.md).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Searching {
+    /// Who searches too often, or with probes that are too much alike, is stopped.
+    Guarded,
+    /// Callers search as they like, and what was remembered of searches is deleted.
+    InsecureUnlimited,
+    /// By tools that search for no caller: what is remembered is left alone.
+    Never,
 }
 
 impl Setup {
@@ -113,7 +125,7 @@ impl Setup {
             reserve_bytes: room::RESERVE_BYTES,
             backups: None,
             limit: None,
-            insecure_unlimited_searches: false,
+            searching: Searching::Guarded,
         }
     }
 }
@@ -198,8 +210,9 @@ impl Gallery {
         let sequence = snapshot.as_of;
         let current = Current::begin(snapshot);
         let cosigned = Cosigned::open(folder, keys.log().signing().verifier());
-        let guard = guard(folder, &setup, kernel, &ambient)?;
-        let watch = Arc::new(Watch::since(answer::clock(&connection)?));
+        let known = answer::clock(&connection)?;
+        let guard = guard(folder, &setup, kernel, &ambient, known.max(ambient.clock.now()))?;
+        let watch = Arc::new(Watch::since(known));
         let beside = Beside {
             log: Arc::clone(&log),
             current: Arc::clone(&current),
@@ -271,13 +284,17 @@ fn scanners(threads: usize) -> io::Result<rayon::ThreadPool> {
     pool.thread_name(|index| format!("scan-{index}")).build().map_err(io::Error::other)
 }
 
-fn guard(folder: &Path, setup: &Setup, kernel: Kernel, ambient: &Ambient) -> Result<Guard, OpenError> {
-    let guard = if setup.index == Index::Unsearched {
-        Ok(Guard::absent())
-    } else if setup.insecure_unlimited_searches {
-        Guard::off(folder)
-    } else {
-        Guard::open(folder, &setup.root, kernel, ambient)
+fn guard(
+    folder: &Path,
+    setup: &Setup,
+    kernel: Kernel,
+    ambient: &Ambient,
+    now: Timestamp,
+) -> Result<Guard, OpenError> {
+    let guard = match setup.searching {
+        Searching::Guarded => Guard::open(folder, &setup.root, kernel, ambient, now),
+        Searching::InsecureUnlimited => Guard::off(folder),
+        Searching::Never => Ok(Guard::absent()),
     };
     guard.map_err(|error| OpenError::Searches { path: folder.join(misuse::FILE), error })
 }

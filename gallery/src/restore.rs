@@ -14,7 +14,7 @@ use crate::{
     id::{GrantId, RecordSequence},
     keys::{self, Keys, KeysError, ledger::Ledger, root::RootKey},
     misuse,
-    open::{OpenError, Setup},
+    open::{OpenError, Searching, Setup},
     record::{WriteError, recover::RecoverError},
 };
 use audit::{
@@ -174,8 +174,8 @@ pub fn restore(order: &Order<'_>, root: &RootKey, ambient: &Ambient) -> Result<R
     }
     let ledger = ledger.map_or_else(|| Ledger::beside(folder), Path::to_owned);
     Ledger::unite(&ledger, &from.join(backup::LEDGER)).map_err(OpenError::from)?;
-    let setup =
-        Setup { index: crate::Index::Unsearched, ledger: Some(ledger), ..Setup::new(root.clone(), 1) };
+    let (index, searching) = (crate::Index::Unsearched, Searching::Never);
+    let setup = Setup { index, searching, ledger: Some(ledger), ..Setup::new(root.clone(), 1) };
     let gallery = Gallery::open(&making, setup, ambient.clone())?;
     erase::destroy_again(&gallery)?;
     administer::revoke_again(&gallery, &lost.revoked)?;

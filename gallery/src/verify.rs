@@ -125,6 +125,9 @@ pub fn verify(
         What::Verify { ground, probe, answer: answer.clone(), score: score.value(), visibility }
     };
     let claim = claim.filter(|_| answer.decision != Decision::Inconclusive && !hidden);
+    if claim.is_some() {
+        admission.answered(); // also where it comes too late: it can be had later
+    }
     let told = gallery.answer(actor, claim.as_ref(), kept, answer, event).map_err(LookupError::from)?;
     admission.answered();
     // Who may not be seen looks like one who is not there.

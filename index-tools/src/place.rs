@@ -3,7 +3,7 @@
 use crate::error::Failure;
 use clap::Args;
 use gallery::{
-    Gallery, Index, Setup,
+    Gallery, Index, Searching, Setup,
     ambient::Ambient,
     authority::Caller,
     inspect,
@@ -80,7 +80,8 @@ impl Place {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let root = self.root_key()?;
         let ledger = self.erasure_ledger.clone();
-        let setup = Setup { threads, index, anchor, ledger, ..Setup::new(root, threads) };
+        let searching = Searching::Never;
+        let setup = Setup { threads, index, anchor, ledger, searching, ..Setup::new(root, threads) };
         Ok(Gallery::open(self.folder(), setup, Ambient::system())?)
     }
 }

@@ -7,7 +7,7 @@
 use anyhow::Context;
 use clap::Parser;
 use gallery::{
-    Gallery, Setup,
+    Gallery, Searching, Setup,
     ambient::Ambient,
     authority::{Caller, Ground},
     budget::MOST_SEARCHES_PER_HOUR,
@@ -77,17 +77,17 @@ fn guard(place: &Path) -> anyhow::Result<()> {
     const EACH: usize = 1000;
     let ambient = Ambient::system();
     let caller = Caller::administrator("bench".parse()?, "UTO".parse()?);
-    let open = |unlimited| {
+    let open = |searching| {
         let (place, root) = (tempfile::tempdir_in(place)?, RootKey::draw(&ambient));
         let folder = place.path().join("data");
         Gallery::create(&folder, &root, &ambient)?;
-        let setup = Setup { insecure_unlimited_searches: unlimited, ..Setup::new(root, 1) };
+        let setup = Setup { searching, ..Setup::new(root, 1) };
         let gallery = Gallery::open(&folder, setup, ambient.clone())?;
         publish::add_model(&gallery, &caller, ModelProfile::new(model()?, DIMENSION, None)?)?;
         let (list, _) = publish::create_watchlist(&gallery, &caller, policy()?, None)?;
         anyhow::Ok((place, gallery, list.id))
     };
-    let (guarded, free) = (open(false)?, open(true)?);
+    let (guarded, free) = (open(Searching::Guarded)?, open(Searching::InsecureUnlimited)?);
     let mut chance = ChaCha8Rng::seed_from_u64(1);
     let mut prepare = |(_, gallery, list): &(TempDir, Gallery, WatchlistId)| {
         let features = (0..DIMENSION).map(|_| chance.next_u32() as f32 / u32::MAX as f32 - 0.5).collect();

@@ -28,7 +28,7 @@ use crate::{
     keys::root::RootKey,
     law::{Category, LegalBasis, PriorAuthorisation, Purpose},
     lookup::{self, LookupError, LookupRequest, Preparation},
-    open::{OpenError, Setup},
+    open::{OpenError, Searching, Setup},
     publish,
     subject::{Listing, NewEncounter, NewSubject, RawFeatures},
     timestamp::Timestamp,
@@ -99,7 +99,7 @@ pub(super) fn root() -> RootKey {
 
 /// Without the guard against misuse: of faces with eight features many are alike.
 pub(super) fn setup() -> Setup {
-    Setup { insecure_unlimited_searches: true, ..Setup::new(root(), 1) }
+    Setup { searching: Searching::InsecureUnlimited, ..Setup::new(root(), 1) }
 }
 
 pub(super) fn open(folder: &Path, clock: &Arc<Hand>) -> Result<Gallery, OpenError> {

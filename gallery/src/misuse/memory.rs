@@ -196,12 +196,15 @@ impl Past {
         all.filter_map(|(subject, direct)| self.meeting(seen.at, subject, ask.digest, direct)).collect()
     }
 
-    /// What it means for this probe, and for those like it, that a subject is shown.
-    fn met_with(&self, digest: Digest, subject: SubjectId, now: Timestamp) -> Vec<Deed> {
-        let probe = self.recent.iter().find(|seen| seen.digest == digest);
+    /// What it means for this probe, and for those like it, that subjects are shown.
+    fn met_with(&self, digest: Digest, subjects: &[SubjectId], now: Timestamp) -> Vec<Deed> {
+        let probe =
+            self.recent.iter().rev().find(|seen| seen.digest == digest).filter(|_| !subjects.is_empty());
         let others = probe.into_iter().flat_map(|seen| self.related(digest, &seen.sketch));
-        let all = [(digest, true)].into_iter().chain(others.map(|other| (other.digest, false)));
-        all.filter_map(|(digest, direct)| self.meeting(now, subject, digest, direct)).collect()
+        let probes: Vec<_> =
+            [(digest, true)].into_iter().chain(others.map(|seen| (seen.digest, false))).collect();
+        let all = subjects.iter().flat_map(|subject| probes.iter().map(move |probe| (*subject, *probe)));
+        all.filter_map(|(subject, (digest, direct))| self.meeting(now, subject, digest, direct)).collect()
     }
 
     /// A meeting that is not remembered yet.
@@ -242,9 +245,7 @@ impl Past {
             None => met.push_back(meeting),
         }
         self.meetings += met.len();
-        if let Some(first) = met.len().checked_sub(MEETINGS).and_then(|past| met.get(past)) {
-            self.stopped_until = self.stopped_until.max(Some(first.at.plus_hours(MEMORY_HOURS)));
-        }
+        self.stopped_until = self.stopped_until.max(stopped_until(met));
     }
 
     fn take_back(&mut self, digest: Digest) {
@@ -254,6 +255,7 @@ impl Past {
         self.met.values_mut().for_each(|met| met.retain(|met| met.digest != digest));
         self.met.retain(|_, met| !met.is_empty());
         self.meetings = self.met.values().map(VecDeque::len).sum();
+        self.stopped_until = self.met.values().filter_map(stopped_until).max();
     }
 
     /// Forgets something old.
@@ -267,8 +269,14 @@ impl Past {
     }
 }
 
+/// Until when so many meetings with one subject are too many, if they are.
+fn stopped_until(met: &VecDeque<Meeting>) -> Option<Timestamp> {
+    let first = met.get(met.len().checked_sub(MEETINGS)?)?;
+    Some(first.at.plus_hours(MEMORY_HOURS))
+}
+
 impl Memory {
-    /// What is to be remembered, if the caller may search; and is it a probe that was not there before?
+    /// What is to be remembered, if the caller may search; and is it a probe of which nothing is remembered?
     pub(super) fn admit(
         &mut self,
         caller: CallerKey,
@@ -278,7 +286,8 @@ impl Memory {
         self.change(caller, |past| {
             past.forget(now);
             let seen = past.check(ask, now)?;
-            let fresh = !past.digests.contains(&ask.digest);
+            let met = || past.met.values().flatten().any(|met| met.digest == ask.digest);
+            let fresh = !past.digests.contains(&ask.digest) && !met();
             let deeds = [Deed::Searched(seen)].into_iter().chain(past.met_by(ask, &seen)).collect();
             Ok((deeds, fresh))
         })
@@ -295,7 +304,7 @@ impl Memory {
         self.change(caller, |past| {
             past.forget(now);
             past.stopped(now)?;
-            Ok(subjects.iter().flat_map(|subject| past.met_with(digest, *subject, now)).collect())
+            Ok(past.met_with(digest, subjects, now))
         })
     }
 

@@ -30,7 +30,7 @@ use matcher::{
 };
 use memory::{Ask, BITS, CallerKey, Deed, Digest, Memory, Sketch};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
@@ -56,7 +56,8 @@ pub(crate) enum Halt {
 #[derive(Debug)]
 pub(crate) struct Guard(Option<Arc<Watch>>);
 
-/// A search that may be made. Dropped before it was [answered](Self::answered) it is forgotten: who was not answered has learnt nothing.
+/// A search that may be made. Dropped before it was [answered](Self::answered) it is forgotten, if no other was made with the same probe: who was
+/// not answered has learnt nothing.
 #[derive(Debug)]
 pub(crate) struct Admission(Option<Admitted>);
 
@@ -65,8 +66,6 @@ struct Admitted {
     watch: Arc<Watch>,
     caller: CallerKey,
     digest: Digest,
-    /// It was not searched with before, and is not answered yet.
-    is_to_be_taken_back: bool,
 }
 
 struct Watch {
@@ -87,6 +86,8 @@ struct Notes {
     written_at: Timestamp,
     /// What came since the file is being written anew.
     since: Option<Vec<(CallerKey, Deed)>>,
+    /// Probes that were used once, in a search that is not answered yet.
+    unanswered: HashSet<(CallerKey, Digest)>,
 }
 
 impl std::fmt::Debug for Watch {
@@ -106,12 +107,18 @@ impl Guard {
         forget_all(folder).map(|()| Self(None))
     }
 
-    /// With what a data folder remembers.
+    /// With what a data folder remembers; `now` is not before what its record knows.
     ///
     /// # Errors
     /// When it cannot be read, or there is none and none can be written.
-    pub(crate) fn open(folder: &Path, root: &RootKey, kernel: Kernel, ambient: &Ambient) -> io::Result<Self> {
-        let (path, root, now) = (folder.join(FILE), root.sealing(), ambient.clock.now());
+    pub(crate) fn open(
+        folder: &Path,
+        root: &RootKey,
+        kernel: Kernel,
+        ambient: &Ambient,
+        now: Timestamp,
+    ) -> io::Result<Self> {
+        let (path, root) = (folder.join(FILE), root.sealing());
         let mut memory = Memory::default();
         let read = Journal::read(&path, &root, ambient, |caller, deed| memory.replay(caller, deed))?;
         memory.settle(now);
@@ -119,7 +126,8 @@ impl Guard {
         let anew = Draft::write(&path, &root, &seed, memory.deeds(), ambient).and_then(Draft::put_in_place);
         // With the disk full it goes on with the one that is there.
         let journal = anew.or_else(|error| read.map(|(_, journal)| journal).ok_or(error))?;
-        let notes = Mutex::new(Notes { memory, journal, written_at: now, since: None });
+        let notes =
+            Mutex::new(Notes { memory, journal, written_at: now, since: None, unanswered: HashSet::new() });
         let (directions, rewriting) = (RwLock::default(), Mutex::default());
         let ambient = ambient.clone();
         Ok(Self(Some(Arc::new(Watch { root, seed, ambient, kernel, directions, notes, rewriting }))))
@@ -139,9 +147,14 @@ impl Guard {
         let hash = sha256(&[b"limen/caller/v1\0", actor.identity().as_bytes()]);
         let caller = *hash.0.first_chunk().expect("a hash is longer");
         let (mut notes, now) = (watch.notes(), watch.ambient.clock.now());
-        let (deeds, is_to_be_taken_back) = notes.memory.admit(caller, &ask, now).map_err(Halt::Stopped)?;
+        let (deeds, fresh) = notes.memory.admit(caller, &ask, now).map_err(Halt::Stopped)?;
         notes.note(caller, deeds).map_err(Halt::Unwritten)?;
-        Ok(Admission(Some(Admitted { watch: Arc::clone(watch), caller, digest, is_to_be_taken_back })))
+        if fresh {
+            notes.unanswered.insert((caller, digest));
+        } else {
+            notes.unanswered.remove(&(caller, digest));
+        }
+        Ok(Admission(Some(Admitted { watch: Arc::clone(watch), caller, digest })))
     }
 
     /// Forgets on disk, too, what is past. To be asked now and then.
@@ -164,23 +177,25 @@ impl Guard {
 impl Admission {
     /// May the caller be shown that the probe found these subjects? It is remembered before they are.
     pub(crate) fn meet(&self, subjects: &[SubjectId]) -> Result<(), Halt> {
-        let Some(Admitted { watch, caller, digest, .. }) = &self.0 else { return Ok(()) };
+        let Some(Admitted { watch, caller, digest }) = &self.0 else { return Ok(()) };
         let (mut notes, now) = (watch.notes(), watch.ambient.clock.now());
         let deeds = notes.memory.meet(*caller, *digest, subjects, now).map_err(Halt::Stopped)?;
         notes.note(*caller, deeds).map_err(Halt::Unwritten)
     }
 
-    /// The caller has its answer.
-    pub(crate) fn answered(mut self) {
-        self.0.iter_mut().for_each(|admitted| admitted.is_to_be_taken_back = false);
+    /// The caller has its answer, or may come to have it.
+    pub(crate) fn answered(&self) {
+        let Some(Admitted { watch, caller, digest }) = &self.0 else { return };
+        watch.notes().unanswered.remove(&(*caller, *digest));
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        if self.is_to_be_taken_back {
-            // What cannot be written down counts on, after a restart.
-            let _ = self.watch.notes().note(self.caller, vec![Deed::TakenBack(self.digest)]);
+        let mut notes = self.watch.notes();
+        if notes.unanswered.remove(&(self.caller, self.digest)) {
+            // What cannot be written down counts on.
+            let _ = notes.note(self.caller, vec![Deed::TakenBack(self.digest)]);
         }
     }
 }

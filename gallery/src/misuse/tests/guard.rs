@@ -27,7 +27,8 @@ impl Place {
     fn open_under(&self, digits: &str) -> io::Result<Guard> {
         let ambient = Ambient { clock: Arc::clone(&self.1) as _, ..Ambient::system() };
         let root = RootKey::find(Path::new(""), Some(&digits.repeat(32)), None).unwrap();
-        Guard::open(self.0.path(), &root, Kernel::detect(), &ambient)
+        let now = ambient.clock.now();
+        Guard::open(self.0.path(), &root, Kernel::detect(), &ambient, now)
     }
 
     fn open(&self) -> Guard {
@@ -156,7 +157,8 @@ fn another_threshold_is_another_question() {
     let guard = place.open();
     let thresholds = (0..100).map(|step| matcher::score::Threshold::new(step as f32 / 100.0).unwrap());
     let ask = |threshold| guard.admit(&actor(), 1000, (&probe(0, 0.0), Some(threshold)), None);
-    let answered = thresholds.map_while(|threshold| ask(threshold).ok()).map(Admission::answered).count();
+    let answered =
+        thresholds.map_while(|threshold| ask(threshold).ok()).map(|admission| admission.answered()).count();
     assert_eq!(answered, RELATED_PROBES);
 }
 
@@ -206,4 +208,34 @@ fn where_the_file_cannot_be_written_anew_the_one_that_is_there_goes_on() {
     place.1.0.fetch_add(MEMORY_HOURS * HOUR, Ordering::SeqCst);
     guard.settle().unwrap();
     assert_eq!(admitted(&guard, 0, 0), RELATED_PROBES);
+}
+
+#[test]
+fn a_search_that_breaks_off_takes_back_no_other_with_the_same_probe() {
+    let place = Place::new();
+    let guard = place.open();
+    let named = |turn: f32| {
+        let probe = probe(0, turn);
+        let waiting = guard.admit(&actor(), 1000, (&probe, None), None)?;
+        let answered = guard.admit(&actor(), 1000, (&probe, None), Some(subject(1)))?;
+        answered.answered();
+        drop((answered, waiting));
+        Ok::<_, Halt>(())
+    };
+    let answered = (0..100).take_while(|turn| named(*turn as f32 / 1000.0).is_ok()).count();
+    assert_eq!(answered, RELATED_PROBES);
+
+    // Nor one of hours ago, of which only the meeting is remembered.
+    for person in 1..=60 {
+        let ask = || guard.admit(&actor(), 1000, (&probe(person, 0.0), None), Some(subject(2)));
+        ask().unwrap().answered();
+    }
+    place.1.0.fetch_add(2 * HOUR, Ordering::SeqCst);
+    guard.settle().unwrap();
+    for person in 1..=60 {
+        // It is stopped, or breaks off.
+        drop(guard.admit(&actor(), 1000, (&probe(person, 0.0), None), None));
+    }
+    let once_more = guard.admit(&actor(), 1000, (&probe(61, 0.0), None), None);
+    assert!(matches!(once_more, Err(Halt::Stopped(Stop { misuse: Misuse::Meetings, .. }))));
 }

@@ -157,6 +157,14 @@ fn what_was_not_answered_is_taken_back() {
         memory.take(ALICE, Deed::TakenBack(ask(1, capture).digest));
     }
     assert_eq!(memory.len(), 0);
+    // Nor does one meeting too many stop, if it is taken back.
+    let named = |person| Ask { subject: Some(subject(1)), ..ask(person, 0) };
+    for person in 0..MEETINGS as u64 {
+        search(&mut memory, ALICE, &named(person), at(0)).unwrap();
+    }
+    search(&mut memory, ALICE, &named(1000), at(0)).unwrap_err();
+    memory.take(ALICE, Deed::TakenBack(named(7).digest));
+    search(&mut memory, ALICE, &named(1000), at(0)).unwrap();
 }
 
 #[test]
