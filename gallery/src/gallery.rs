@@ -147,10 +147,10 @@ impl Gallery {
     }
 
     /// May the search be made, or what it found be shown, after all that the caller has asked before?
-    pub(crate) fn guarded<V: Verb, T>(
+    pub(crate) fn guarded<V: Verb<Ground = Ground>, T>(
         &self,
         permit: &Permit<V>,
-        asked: Asked<'_>,
+        subject: Option<SubjectId>,
         guarded: Result<T, Halt>,
     ) -> Result<T, NotPermitted> {
         guarded.map_err(|halt| match halt {
@@ -158,6 +158,8 @@ impl Gallery {
             Halt::Stopped(Stop { misuse, until }) => {
                 let ms = until.unix_ms() - self.ambient.clock.now().unix_ms();
                 let retry_after_s = u32::try_from(ms.max(0) / 1000 + 1).unwrap_or(u32::MAX);
+                let watchlists: Vec<_> = permit.watchlists().iter().map(|list| list.id).collect();
+                let asked = Asked { watchlists: &watchlists, subject, ground: Some(permit.ground()) };
                 self.refused::<V>(permit.actor(), asked, Refusal::Misuse { misuse, retry_after_s })
             }
         })

@@ -145,7 +145,7 @@ pub fn prepare(
     let template = Probe::new(&profile.template(&probe.features)?);
     let budget = permit.searches_per_hour();
     let admission = gallery.guard.admit(permit.actor(), budget, (&template, threshold), None);
-    let admission = gallery.guarded(&permit, asked, admission)?;
+    let admission = gallery.guarded(&permit, None, admission)?;
     Ok(Preparation::Search(Box::new(Prepared {
         id: LookupId::mint(&gallery.ambient),
         permit,
@@ -222,9 +222,7 @@ pub fn conclude(gallery: &Gallery, concluding: Concluding) -> Result<(LookupAnsw
     let disclosure = gallery.store.read(|store| searcher.disclose(store, &reaching, prepared.limit))?;
     let Disclosure { candidates, shown, notices } = disclosure;
     let total = shown.len() as u64;
-    let watchlists: Vec<WatchlistId> = prepared.permit.watchlists().iter().map(|list| list.id).collect();
-    let asked = Asked { watchlists: &watchlists, ground: Some(prepared.permit.ground()), ..Asked::default() };
-    gallery.guarded(&prepared.permit, asked, prepared.admission.meet(&shown))?;
+    gallery.guarded(&prepared.permit, None, prepared.admission.meet(&shown))?;
     let (decision, reason) = decide(&candidates, &certificate, whole);
     let found = reaching.iter().map(|one| reached(&prepared.permit, one)).collect();
     let answer = LookupAnswer {

@@ -71,7 +71,7 @@ pub fn verify(
 ) -> Result<(VerificationAnswer, Receipt), VerifyError> {
     expire::due(gallery).map_err(LookupError::from)?;
     let snapshot = gallery.current.load();
-    let VerificationRequest { watchlist, subject, ground, probe, threshold } = request;
+    let VerificationRequest { watchlist, subject, ground, probe, threshold: stricter } = request;
     let asked = Asked { watchlists: &[watchlist], subject: Some(subject), ground: Some(&ground) };
     let now = gallery.ambient.clock.now();
     let permit =
@@ -81,7 +81,7 @@ pub fn verify(
         Some(_) => Err(Refusal::Authorisation { index: 0 }),
         None => Ok(permit),
     });
-    let permit = permit.and_then(|permit| lookup::may_choose(permit, threshold));
+    let permit = permit.and_then(|permit| lookup::may_choose(permit, stricter));
     let permit = gallery.logged(caller, asked, permit).map_err(LookupError::from)?;
     let claim = match gallery.turn(caller, idempotency).map_err(LookupError::from)? {
         Turn::Again(answer, receipt) => return Ok((answer, receipt)),
@@ -89,14 +89,14 @@ pub fn verify(
     };
     let list = Arc::clone(&permit.watchlists()[0]);
     let policy = &list.policy;
-    let (threshold_asked, threshold) = (threshold, lookup::threshold(0, policy, &probe.model, threshold)?);
+    let threshold = lookup::threshold(0, policy, &probe.model, stricter)?;
     let unknown_model = || LookupError::Model { index: 0, expected: policy.model.clone() };
     let profile = snapshot.models.get(&probe.model).ok_or_else(unknown_model)?;
     let template = profile.template(&probe.features).map_err(LookupError::from)?;
     let probed = Probe::new(&template);
     let budget = permit.searches_per_hour();
-    let admission = gallery.guard.admit(permit.actor(), budget, (&probed, threshold_asked), Some(subject));
-    let admission = gallery.guarded(&permit, asked, admission).map_err(LookupError::from)?;
+    let admission = gallery.guard.admit(permit.actor(), budget, (&probed, stricter), Some(subject));
+    let admission = gallery.guarded(&permit, Some(subject), admission).map_err(LookupError::from)?;
     let verification = VerificationId::mint(&gallery.ambient);
     let searcher = Searcher { permit: &permit, search: Search::Verification(verification), at: now };
     let comparison = compare(gallery, profile, &probed, subject, &searcher)?;

@@ -293,9 +293,12 @@ fn outcome(route: &str, status: u16, body: &str) -> String {
     }
 }
 
+fn description() -> Value {
+    serde_json::from_str(&std::fs::read_to_string(root().join("docs/openapi.json")).unwrap()).unwrap()
+}
+
 fn routes() -> Vec<String> {
-    let description: Value =
-        serde_json::from_str(&std::fs::read_to_string(root().join("docs/openapi.json")).unwrap()).unwrap();
+    let description = description();
     let methods = description["paths"].as_object().unwrap().iter().flat_map(|(path, methods)| {
         methods.as_object().unwrap().keys().map(move |method| format!("{} {path}", method.to_uppercase()))
     });
@@ -428,8 +431,7 @@ fn check_operations(folder: &std::path::Path, tried: &Leaves) {
         operations.insert(leaf, Operation::of(&event.what));
     })
     .unwrap();
-    let description: Value =
-        serde_json::from_str(&std::fs::read_to_string(root().join("docs/openapi.json")).unwrap()).unwrap();
+    let description = description();
     for (route, leaves) in tried {
         let (method, path) = route.split_once(' ').unwrap();
         let said = &description["paths"][path][method.to_lowercase()]["x-operation"];

@@ -15,7 +15,7 @@ use std::{
 
 /// What is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     Well,
     /// A write fails, with EIO.
     Writes,
@@ -26,10 +26,10 @@ enum State {
     Syncs,
 }
 
-struct Switch(Mutex<State>, Condvar);
+pub(super) struct Switch(Mutex<State>, Condvar);
 
 impl Switch {
-    fn turn(&self, state: State) {
+    pub(super) fn turn(&self, state: State) {
         *self.0.lock().unwrap() = state;
         self.1.notify_all();
     }
@@ -66,14 +66,15 @@ impl Storage for Device {
     }
 }
 
-fn open_on(house: House, switch: &Arc<Switch>) -> House {
-    let House { gallery, clock, list, folder } = house;
-    drop(gallery);
-    let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
-    let switch = Arc::clone(switch);
-    let device = move |disk| Device(disk, switch);
-    let gallery = Gallery::open_on(folder.path(), setup(), ambient, device).unwrap();
-    House { gallery, clock, list, folder }
+/// A device that is well.
+pub(super) fn switch() -> Arc<Switch> {
+    Arc::new(Switch(Mutex::new(State::Well), Condvar::new()))
+}
+
+/// Opened again, with its log on such a device.
+pub(super) fn open_on(house: House, setup: Setup, switch: &Arc<Switch>) -> House {
+    let device = |disk| Device(disk, Arc::clone(switch));
+    house.opened_by(|folder, ambient| Gallery::open_on(folder, setup, ambient, device))
 }
 
 #[test]
@@ -81,8 +82,8 @@ fn no_lookup_is_answered_while_the_logs_device_fails_and_the_node_recovers() {
     let lookups: usize = std::env::var("LIMEN_DEVICE_LOOKUPS").map_or(60, |count| count.parse().unwrap());
     let house = House::build();
     house.enrol("a", axis(0)).unwrap();
-    let switch = Arc::new(Switch(Mutex::new(State::Well), Condvar::new()));
-    let mut house = open_on(house, &switch);
+    let switch = switch();
+    let mut house = open_on(house, setup(), &switch);
     for state in [State::Writes, State::Full, State::Hanging, State::Syncs] {
         house.ask(&utopia(), house.request(axis(0)), None).unwrap();
         switch.turn(state);
@@ -114,17 +115,16 @@ fn no_lookup_is_answered_while_the_logs_device_fails_and_the_node_recovers() {
         if state == State::Syncs {
             let refused = house.gallery.log_event(&Actor::node(), |_| What::ReadLog { leaf: 0 });
             assert_eq!(refused.err(), Some(AppendError::Poisoned));
-            house = open_on(house, &switch);
+            house = open_on(house, setup(), &switch);
         }
         while house.ask(&utopia(), house.request(axis(0)), None).is_err() {
             assert!(repaired.elapsed() < Duration::from_mins(1), "{state:?}: it does not recover");
             std::thread::sleep(Duration::from_millis(10));
         }
-        let told = format!(
-            "device: {lookups} lookups while {state:?}, 0 answered; well {} ms after\n",
+        told(&format!(
+            "device: {lookups} lookups while {state:?}, 0 answered; well {} ms after",
             repaired.elapsed().as_millis()
-        );
-        io::Write::write_all(&mut io::stderr(), told.as_bytes()).unwrap(); // past the test runner's capture
+        ));
     }
     house.gallery.check().unwrap();
     let mut count = 0;

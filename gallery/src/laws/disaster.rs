@@ -1,6 +1,9 @@
 //! Laws of repetition, failure and restart.
 
-use super::*;
+use super::{
+    device::{self, State},
+    *,
+};
 use crate::{
     Gallery,
     ambient::Ambient,
@@ -14,15 +17,7 @@ use crate::{
     open::OpenError,
     record::{StoreError, WriteError, recover::RecoverError},
 };
-use audit::storage::{Disk, Storage};
-use std::{
-    io,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{path::Path, sync::atomic::Ordering};
 
 #[test]
 fn a_repeated_request_gets_the_same_answer_and_leaves_one_event() {
@@ -80,54 +75,20 @@ fn what_was_inconclusive_is_asked_anew_under_the_same_key() {
     assert_eq!(ask(), Decision::NoHit);
 }
 
-/// A disk under the log that is full while the flag is set.
-pub(super) struct Full(pub(super) Disk, pub(super) Arc<AtomicBool>);
-
-impl Storage for Full {
-    fn names(&self) -> io::Result<Vec<String>> {
-        self.0.names()
-    }
-    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
-        self.0.read(name)
-    }
-    fn create(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
-        self.0.create(name, content)
-    }
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.1.load(Ordering::SeqCst) {
-            Err(io::ErrorKind::StorageFull.into())
-        } else {
-            self.0.append(bytes)
-        }
-    }
-    fn truncate(&mut self, length: u64) -> io::Result<()> {
-        self.0.truncate(length)
-    }
-    fn sync(&mut self) -> io::Result<()> {
-        self.0.sync()
-    }
-}
-
 #[test]
 fn without_the_log_nothing_is_answered_and_what_waits_for_it_is_taken_by_itself() {
     let house = House::build();
-    let House { gallery, clock, list, folder } = house;
-    drop(gallery);
-    let full = Arc::new(AtomicBool::new(false));
-    let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
-    let gallery =
-        Gallery::open_on(folder.path(), Setup::new(root(), 1), ambient, |disk| Full(disk, Arc::clone(&full)))
-            .unwrap();
-    let house = House { gallery, clock, list, folder };
+    let switch = device::switch();
+    let house = device::open_on(house, Setup::new(root(), 1), &switch);
     house.enrol("a", axis(0)).unwrap();
-    full.store(true, Ordering::SeqCst);
+    switch.turn(State::Full);
     let unlogged = |error: LookupError| matches!(error, LookupError::Node(WriteError::Log(_)));
     assert!(unlogged(house.ask(&utopia(), house.request(axis(0)), None).unwrap_err()));
     let enrolled = house.enrol_under("b", axis(1), key("k", 1));
     assert!(matches!(enrolled, Err(EnrolError::Node(WriteError::Log(_)))));
     assert!(house.gallery.ready().is_err(), "a change waits for the log");
     assert!(matches!(house.enrol("c", axis(2)), Err(EnrolError::Node(_))), "and nothing else is changed");
-    full.store(false, Ordering::SeqCst);
+    switch.turn(State::Well);
     while house.gallery.ready().is_err() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }

@@ -1,6 +1,9 @@
 //! Two officers grant; one takes back; nobody who holds nothing is known.
 
-use super::{disaster::Full, *};
+use super::{
+    device::{self, State},
+    *,
+};
 use crate::{
     administer::{self, AdministerError, Proposal},
     authority::{Reach, Refusal},
@@ -137,18 +140,12 @@ fn what_is_taken_back_counts_at_once_whatever_becomes_of_its_event() {
     let [alice, bob] = officers(&house, "UTO", 1);
     let id = propose(&house, &alice, checkpoint("gate", Reach::Own), token(9)).unwrap();
     administer::approve(&house.gallery, &bob, id).unwrap();
-    let House { gallery, clock, list, folder } = house;
-    drop(gallery);
-    let full = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
-    let gallery =
-        Gallery::open_on(folder.path(), Setup::new(root(), 1), ambient, |disk| Full(disk, Arc::clone(&full)))
-            .unwrap();
-    let house = House { gallery, clock, list, folder };
-    full.store(true, Ordering::SeqCst);
+    let switch = device::switch();
+    let house = device::open_on(house, Setup::new(root(), 1), &switch);
+    switch.turn(State::Full);
     assert!(matches!(administer::revoke(&house.gallery, &alice, id), Err(AdministerError::Node(_))));
     assert_eq!(administer::recognise(&house.gallery, &token(9)), None);
-    full.store(false, Ordering::SeqCst);
+    switch.turn(State::Well);
     while house.gallery.ready().is_err() {
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
@@ -159,12 +156,8 @@ fn what_is_taken_back_counts_at_once_whatever_becomes_of_its_event() {
 #[test]
 fn more_than_the_limit_does_not_come_on_record() {
     let house = House::build();
-    let House { gallery, clock, list, folder } = house;
-    drop(gallery);
-    let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
     let setup = Setup { limit: Some(2), ..Setup::new(root(), 1) };
-    let gallery = Gallery::open(folder.path(), setup, ambient).unwrap();
-    let house = House { gallery, clock, list, folder };
+    let house = house.opened_by(|folder, ambient| Gallery::open(folder, setup, ambient));
     house.enrol("a", axis(0)).unwrap();
     let b = house.enrol("b", axis(1)).unwrap();
     let too_many =

@@ -125,12 +125,10 @@ impl Chance for Seeded {
 }
 
 fn guarded(house: House, seed: u64) -> House {
-    let House { gallery, clock, list, folder } = house;
-    drop(gallery);
     let chance = Arc::new(Seeded(Mutex::new(ChaCha8Rng::seed_from_u64(seed))));
-    let ambient = Ambient { clock: Arc::clone(&clock) as _, chance };
-    let gallery = Gallery::open(folder.path(), Setup::new(root(), 1), ambient).unwrap();
-    House { gallery, clock, list, folder }
+    house.opened_by(|folder, ambient| {
+        Gallery::open(folder, Setup::new(root(), 1), Ambient { chance, ..ambient })
+    })
 }
 
 #[test]
@@ -189,10 +187,9 @@ fn of_a_thousand_honest_sessions_at_most_one_is_stopped() {
         }
         stopped += u64::from(met.stopped);
     }
-    let told = format!(
-        "misuse: {count} honest sessions with {searches} lookups, {hits} with hits; {stopped} stopped\n"
-    );
-    std::io::Write::write_all(&mut std::io::stderr(), told.as_bytes()).unwrap(); // past the test runner's capture
+    told(&format!(
+        "misuse: {count} honest sessions with {searches} lookups, {hits} with hits; {stopped} stopped"
+    ));
     assert!(hits * 1000 > count, "nobody was found");
     assert!(stopped * 1000 <= count);
 }

@@ -134,19 +134,21 @@ impl House {
     }
 
     pub(super) fn reopen(self) -> Self {
-        let Self { gallery, clock, list, folder } = self;
-        drop(gallery);
-        Self { gallery: open(folder.path(), &clock).unwrap(), clock, list, folder }
+        self.opened_by(|folder, ambient| Gallery::open(folder, setup(), ambient))
     }
 
     /// Opened again, to be searched like this.
     pub(super) fn searched_by(self, index: crate::Index) -> Self {
+        let setup = Setup { index, threads: 2, ..setup() };
+        self.opened_by(|folder, ambient| Gallery::open(folder, setup, ambient))
+    }
+
+    /// Closed, and opened in this way.
+    pub(super) fn opened_by(self, open: impl FnOnce(&Path, Ambient) -> Result<Gallery, OpenError>) -> Self {
         let Self { gallery, clock, list, folder } = self;
         drop(gallery);
         let ambient = Ambient { clock: Arc::clone(&clock) as _, ..Ambient::system() };
-        let setup = Setup { index, threads: 2, ..setup() };
-        let gallery = Gallery::open(folder.path(), setup, ambient).unwrap();
-        Self { gallery, clock, list, folder }
+        Self { gallery: open(folder.path(), ambient).unwrap(), clock, list, folder }
     }
 
     /// Waits until the background has coded the references anew.
@@ -246,4 +248,9 @@ pub(super) fn axis(n: usize) -> [f32; DIMENSION] {
 #[expect(clippy::unnecessary_wraps, reason = "what verbs take")]
 pub(super) fn key(text: &str, request: u8) -> Option<Idempotency> {
     Some(Idempotency { key: IdempotencyKey::new(text).unwrap(), request: [request; 32] })
+}
+
+/// Says something past the test runner's capture.
+pub(super) fn told(what: &str) {
+    std::io::Write::write_all(&mut std::io::stderr(), format!("{what}\n").as_bytes()).unwrap();
 }
