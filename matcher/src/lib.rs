@@ -11,6 +11,8 @@ pub mod score;
 
 pub mod template;
 
+pub mod quality;
+
 pub mod rows;
 
 pub mod filter;
