@@ -1,6 +1,8 @@
 //! Requests, strictly read: what is not understood is refused, with the path of the field.
 
 use crate::{
+    images,
+    multipart::{self, FormData},
     node::Node,
     problem::{Kind, Problem},
 };
@@ -8,10 +10,13 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Request},
     http::{header, request::Parts},
 };
+use bytes::Bytes;
 use gallery::idempotency::{Idempotency, IdempotencyKey};
 use http_body_util::BodyExt;
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A JSON body without unknown or repeated fields, and the hash of the whole request.
 pub(crate) struct Strict<T> {
@@ -30,6 +35,65 @@ impl RequestHash {
     }
 }
 
+/// The same with images: in the JSON, or as files beside it (`multipart/form-data`). While more than usual arrives, it takes of the room that
+/// there is for images.
+pub(crate) struct Imaged<T> {
+    pub(crate) value: T,
+    pub(crate) hash: RequestHash,
+    /// By the names of their parts.
+    pub(crate) files: BTreeMap<String, Bytes>,
+    /// To be kept until the images are on their way.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
+}
+
+impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Node>> for Imaged<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, node: &Arc<Node>) -> Result<Self, Problem> {
+        let (mut head, body) = request.into_parts();
+        let usual = node.config.body_limit_bytes;
+        let length = head.headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
+        let long = length.filter(|length| *length > usual && node.images.pool().is_some());
+        let limit = long.map_or(usual, |_| images::BODY_LIMIT_BYTES);
+        // As long as it says that it is, or as long as may be.
+        let taken = long.map(|length: usize| node.images.room(length.min(limit)));
+        let room = match taken {
+            Some(None) => return Err(Problem::new(Kind::Busy, "too many long requests arrive at a time")),
+            taken => taken.flatten(),
+        };
+        let kind = head.headers.remove(header::CONTENT_TYPE);
+        let kind = kind.as_ref().and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if essence != "application/json" && essence != "multipart/form-data" {
+            let wanted = "send JSON as application/json, or with files as multipart/form-data";
+            return Err(Problem::of(Kind::MediaType, "Content-Type", wanted));
+        }
+        let bytes = Bytes::from(receive(body, node, limit).await?);
+        let kind = kind.to_owned();
+        let read = move || {
+            let hash = RequestHash::new(&head, &bytes);
+            let FormData { request, files } = match essence.as_str() {
+                "application/json" => FormData { request: bytes, ..FormData::default() },
+                _ => multipart::take_apart(&kind, bytes)
+                    .map_err(|why| Problem::of(Kind::Malformed, "body", why))?,
+            };
+            Ok(Self { value: parse(&request)?, hash, files, room })
+        };
+        // What takes long is not for a thread on which others wait.
+        if long.is_none() {
+            return read();
+        }
+        let read = tokio::task::spawn_blocking(read).await;
+        read.map_err(|_| Problem::fault("reading a body has panicked"))?
+    }
+}
+
+async fn receive(body: axum::body::Body, node: &Node, limit: usize) -> Result<Vec<u8>, Problem> {
+    let time = Duration::from_secs(node.config.receive_timeout_s);
+    let late = |_| Problem::new(Kind::Timeout, "the body did not arrive in time");
+    tokio::time::timeout(time, collect(body, limit)).await.map_err(late)?
+}
+
 impl<T: DeserializeOwned> FromRequest<Arc<Node>> for Strict<T> {
     type Rejection = Problem;
 
@@ -42,10 +106,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Node>> for Strict<T> {
         if !parts.headers.get(header::CONTENT_TYPE).is_some_and(json) {
             return Err(Problem::of(Kind::MediaType, "Content-Type", "send JSON as application/json"));
         }
-        let time = std::time::Duration::from_secs(node.config.receive_timeout_s);
-        let bytes = tokio::time::timeout(time, collect(body, node.config.body_limit_bytes))
-            .await
-            .map_err(|_| Problem::new(Kind::Timeout, "the body did not arrive in time"))??;
+        let bytes = receive(body, node, node.config.body_limit_bytes).await?;
         let hash = RequestHash::new(&parts, &bytes);
         Ok(Self { value: parse(&bytes)?, hash })
     }
@@ -54,7 +115,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Node>> for Strict<T> {
 /// Reads a body up to a limit. One that is longer is read on for a while but not kept, so that its sender,
 /// who reads only after writing, learns why it is refused.
 async fn collect(mut body: axum::body::Body, limit: usize) -> Result<Vec<u8>, Problem> {
-    let mut bytes = Vec::new();
+    // As long as it says that it is, up to the limit.
+    let said = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
+    let mut bytes = Vec::with_capacity(said.min(limit));
     let mut length = 0;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Problem::of(Kind::Malformed, "body", "the body broke off"))?;

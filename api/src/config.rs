@@ -1,12 +1,14 @@
 //! What can be set: a file, then the environment, then the command line. Each knob stands in
 //! `docs/configuration.md`.
 
+use crate::images;
 use anyhow::{Context, bail};
 use clap::Args;
 use gallery::{
     Index,
     keys::root::{RootKey, RootKeyError},
 };
+use matcher::template::ModelId;
 use serde::Deserialize;
 use std::{
     net::SocketAddr,
@@ -82,6 +84,18 @@ pub(crate) struct Config {
     pub(crate) lookup_queue: usize,
     /// Longest request body.
     pub(crate) body_limit_bytes: usize,
+    /// Folder of models, made by `limen-index model install` or `import`.
+    pub(crate) models_folder: PathBuf,
+    /// The model that makes templates of images; without it no image is taken.
+    pub(crate) image_model: Option<ModelId>,
+    /// Processes that do so; 0 takes one a core.
+    pub(crate) image_workers: usize,
+    /// Images that may wait for them.
+    pub(crate) image_queue: usize,
+    /// How long one image may take.
+    pub(crate) image_timeout_s: u64,
+    /// Memory for requests longer than `body_limit_bytes` that arrive at a time.
+    pub(crate) image_room_mib: u64,
     /// Connections at a time.
     pub(crate) connection_limit: usize,
     /// How long a client may take to send a request's head, and again its body.
@@ -118,6 +132,12 @@ impl Config {
             reserve_mib: gallery::room::RESERVE_BYTES >> 20,
             lookup_queue: 1024,
             body_limit_bytes: 1 << 20,
+            models_folder: PathBuf::from("limen-models"),
+            image_model: None,
+            image_workers: 0,
+            image_queue: 64,
+            image_timeout_s: 10,
+            image_room_mib: 192,
             connection_limit: 1024,
             receive_timeout_s: 10,
             drain_timeout_s: 30,
@@ -139,6 +159,11 @@ impl Config {
             .set_default("reserve_mib", base.reserve_mib)?
             .set_default("lookup_queue", base.lookup_queue as u64)?
             .set_default("body_limit_bytes", base.body_limit_bytes as u64)?
+            .set_default("models_folder", text(&base.models_folder)?)?
+            .set_default("image_workers", 0)?
+            .set_default("image_queue", base.image_queue as u64)?
+            .set_default("image_timeout_s", base.image_timeout_s)?
+            .set_default("image_room_mib", base.image_room_mib)?
             .set_default("connection_limit", base.connection_limit as u64)?
             .set_default("receive_timeout_s", base.receive_timeout_s)?
             .set_default("drain_timeout_s", base.drain_timeout_s)?;
@@ -203,10 +228,16 @@ impl Config {
             ("witness_interval_s", self.witness_interval_s),
             ("lookup_queue", self.lookup_queue as u64),
             ("body_limit_bytes", self.body_limit_bytes as u64),
+            ("image_queue", self.image_queue as u64),
+            ("image_timeout_s", self.image_timeout_s),
             ("connection_limit", self.connection_limit as u64),
             ("receive_timeout_s", self.receive_timeout_s),
             ("drain_timeout_s", self.drain_timeout_s),
         ];
+        let most = images::ROOM_A_REQUEST >> 20;
+        if self.image_room_mib < most {
+            bail!("image_room_mib is too little for one image: it must be at least {most}");
+        }
         match positive.iter().find(|(_, value)| *value == 0) {
             Some((name, _)) => bail!("{name} is 0: it must be at least 1"),
             None => Ok(self),
@@ -257,6 +288,9 @@ mod tests {
             &format!("{tls}witnesses_ca = 'c'"),
             "listen = '0.0.0.0:8080'\ntls_certificate = 'c'",
             "insecure_dev = true\nindex = 'ivf'",
+            "insecure_dev = true\nimage_model = 'A model'",
+            "insecure_dev = true\nimage_queue = 0",
+            "insecure_dev = true\nimage_room_mib = 10",
             "insecure_dev = true\nlookup_queue = 'x'",
             "insecure_dev = true\nbackup_keys_folder = 'k'",
             "insecure_dev = true\nwitnesses_ca = 'c'",

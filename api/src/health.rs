@@ -3,6 +3,8 @@
 
 use crate::{node::Node, problem::Problem};
 use axum::{Json, extract::State};
+use extractor::{confine::Confinement, pool::Pool};
+use matcher::template::ModelId;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -28,9 +30,53 @@ pub(crate) struct Ready {
     insecure: Vec<&'static str>,
     /// Can what is in the log be proven? If not, the next start makes its tiles anew.
     provable: bool,
+    /// The workers that make templates of images, if there are to be some.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    images: Option<ImagesBody>,
     /// Witnesses of the log, if there are to be some.
     #[serde(skip_serializing_if = "Option::is_none")]
     witnesses: Option<Seen>,
+}
+
+/// How the workers fare that make templates of images. Lookups with features do without them.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ImagesBody {
+    /// The model.
+    #[schema(value_type = String)]
+    model: ModelId,
+    /// Do they run, and load their model?
+    ready: bool,
+    /// Images that wait or are processed.
+    pending: usize,
+    /// How far they are confined; all three should be true.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    confined: Option<ConfinedBody>,
+}
+
+/// How far a worker is confined.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ConfinedBody {
+    /// Landlock keeps it from files and networks: the kernel has it.
+    landlock: bool,
+    /// seccomp keeps it from all system calls but those that computing needs: the kernel has it.
+    seccomp: bool,
+    /// It has tried to open a file, make a socket and run a program, and could not.
+    tried: bool,
+}
+
+fn images(pool: &Pool) -> ImagesBody {
+    let health = pool.health();
+    let confined = health.confinement.map(|Confinement { landlock, seccomp, tried }| ConfinedBody {
+        landlock,
+        seccomp,
+        tried,
+    });
+    ImagesBody {
+        model: pool.profile().id.clone(),
+        ready: confined.is_some(),
+        pending: pool.pending(),
+        confined,
+    }
 }
 
 /// How many have seen the log.
@@ -73,6 +119,7 @@ pub(crate) async fn readyz(State(node): State<Arc<Node>>) -> Result<Json<Ready>,
         has_callers: node.callers() > 0,
         insecure: node.insecure(),
         provable: gallery::evidence::provable(&node.gallery),
+        images: node.images.pool().map(images),
         witnesses: state.map(|(configured, cosigned)| Seen { configured, cosigned }),
     }))
 }

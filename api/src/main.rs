@@ -3,11 +3,15 @@
 //! Doors only: each endpoint is a file that turns the wire into a call of a verb and its outcome into the
 //! wire. No rule lives here.
 
+mod images;
+
 mod config;
 
 mod tls;
 
 mod issuer;
+
+mod wire;
 
 mod problem;
 
@@ -19,9 +23,11 @@ mod node;
 
 mod telemetry;
 
+mod multipart;
+
 mod body;
 
-mod wire;
+mod probe;
 
 mod lines;
 
@@ -30,6 +36,8 @@ mod caller;
 mod lookups;
 
 mod verifications;
+
+mod extractions;
 
 mod encounters;
 
@@ -90,6 +98,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[expect(clippy::print_stderr, reason = "a command line tells its errors")]
 fn main() -> ExitCode {
+    if let Some(worked) = extractor::worker::if_asked() {
+        return worked;
+    }
     let done = gallery::keys::memory::keep_private().map_err(Into::into);
     let done = done.and_then(|()| match Cli::parse().command {
         Command::Serve(args) => config::Config::load(&args).and_then(|config| server::serve(&config)),

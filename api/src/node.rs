@@ -2,6 +2,7 @@
 
 use crate::{
     config::Config,
+    images::Images,
     issuer::Issuer,
     problem::{Kind, Problem},
     scan_scheduler::{ScanScheduler, ScheduleError},
@@ -28,6 +29,7 @@ pub(crate) struct Node {
     /// How many more answers of many lines there may be at a time.
     pub(crate) long_answers: Arc<Semaphore>,
     scheduler: ScanScheduler,
+    pub(crate) images: Images,
     issuer: Option<Arc<Issuer>>,
     pub(crate) witnesses: Option<Arc<Witnesses>>,
 }
@@ -56,10 +58,13 @@ impl Node {
         };
         let index = config.index;
         let setup = Setup { root, threads, index, anchor, ledger, reserve_bytes, backups, limit, searching };
+        let limits = (config.image_queue, config.image_timeout_s, config.image_room_mib);
+        let model = config.image_model.as_ref();
+        let images = Images::start(&config.models_folder, model, config.image_workers, limits)?;
         let gallery = Arc::new(Gallery::open(&config.folder, setup, Ambient::system())?);
         let scheduler = ScanScheduler::start(Arc::clone(&gallery), config.lookup_queue)?;
         let long_answers = Arc::new(Semaphore::new(LONG_ANSWERS));
-        Ok(Self { config: config.clone(), gallery, long_answers, scheduler, issuer, witnesses })
+        Ok(Self { config: config.clone(), gallery, long_answers, scheduler, images, issuer, witnesses })
     }
 
     /// Runs a verb where it may wait for the disk.

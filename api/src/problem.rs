@@ -2,14 +2,18 @@
 
 mod verbs;
 
+use crate::wire::{FaceBody, ReceiptBody};
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use gallery::{
+    Declined, Receipt,
     authority::Refusal,
+    decision::Decision,
     idempotency::KeyError,
     record::{StoreError, WriteError},
+    sample::Shortcoming,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -29,8 +33,36 @@ pub(crate) struct Problem {
     /// The field of the request that is wrong, as a path: `probe.features[3]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
+    #[serde(flatten)]
+    image: Option<Box<OfImage>>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
+}
+
+/// What is said beside where it is an image that is wrong.
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct OfImage {
+    #[serde(flatten)]
+    inconclusive: Option<Inconclusive>,
+    /// The faces that are seen, largest first, where that is what is wrong: name the box of the one that is meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faces: Vec<FaceBody>,
+}
+
+/// An image that is not enough to search with: neither a hit nor `no_hit`. It is in the log.
+#[derive(Debug, Serialize, ToSchema)]
+struct Inconclusive {
+    /// `inconclusive`.
+    #[schema(value_type = String)]
+    decision: Decision,
+    /// `unreadable`, `no_face`, `several_faces`, `quality` or `limits`.
+    #[schema(value_type = String)]
+    reason: Shortcoming,
+    /// What to do, most important first.
+    advice: Vec<String>,
+    receipt: ReceiptBody,
+    #[serde(skip)]
+    logged: Receipt,
 }
 
 /// The kinds: word, title, status.
@@ -59,8 +91,10 @@ kinds! {
     Exists = "exists", "It exists already, or is past changing", CONFLICT;
     InProgress = "in-progress", "The first request with this key is being answered", CONFLICT;
     KeyReused = "key-reused", "The idempotency key belongs to another request", UNPROCESSABLE_ENTITY;
+    Inconclusive = "inconclusive", "The image is not enough to search with; that is in the audit log", UNPROCESSABLE_ENTITY;
+    NoModel = "no-model", "Images are not taken here", NOT_IMPLEMENTED;
     TooLarge = "too-large", "The request is too large", PAYLOAD_TOO_LARGE;
-    MediaType = "media-type", "The body must be application/json", UNSUPPORTED_MEDIA_TYPE;
+    MediaType = "media-type", "The body must be application/json, or with images multipart/form-data", UNSUPPORTED_MEDIA_TYPE;
     Timeout = "timeout", "The request took too long to arrive", REQUEST_TIMEOUT;
     TooMany = "too-many", "The caller searches too much; the attempt is in the audit log", TOO_MANY_REQUESTS;
     Busy = "busy", "Too much is waiting; come back later", SERVICE_UNAVAILABLE;
@@ -78,6 +112,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.to_string(),
             field: None,
+            image: None,
             retry_after_s: matches!(kind, Kind::Busy | Kind::InProgress | Kind::LogUnwritable).then_some(1),
         }
     }
@@ -85,6 +120,27 @@ impl Problem {
     /// A problem with a field of the request.
     pub(crate) fn of(kind: Kind, field: impl Into<String>, detail: impl std::fmt::Display) -> Self {
         Self { field: Some(field.into()), ..Self::new(kind, detail) }
+    }
+
+    /// The same with the faces that are seen.
+    pub(crate) fn with_faces(mut self, faces: Vec<FaceBody>) -> Self {
+        if !faces.is_empty() {
+            self.image.get_or_insert_default().faces = faces;
+        }
+        self
+    }
+
+    /// Where it stands in the log, if it is an answer.
+    pub(crate) fn logged(&self) -> Option<Receipt> {
+        Some(self.image.as_ref()?.inconclusive.as_ref()?.logged)
+    }
+
+    /// The same with the proof that it stands there.
+    pub(crate) fn proven(mut self, proof: Option<String>) -> Self {
+        if let Some(inconclusive) = self.image.as_mut().and_then(|image| image.inconclusive.as_mut()) {
+            inconclusive.receipt.prove(proof);
+        }
+        self
     }
 
     /// A value that cannot be read.
@@ -158,6 +214,17 @@ impl From<WriteError> for Problem {
                 Self::fault(error)
             }
         }
+    }
+}
+
+impl From<Declined> for Problem {
+    fn from(Declined { reason, advice, receipt }: Declined) -> Self {
+        let problem = Self::of(Kind::Inconclusive, "probe.image", advice.join("; "));
+        let decision = Decision::Inconclusive;
+        let inconclusive =
+            Inconclusive { decision, reason, advice, receipt: receipt.into(), logged: receipt };
+        let image = OfImage { inconclusive: Some(inconclusive), faces: Vec::new() };
+        Self { image: Some(Box::new(image)), ..problem }
     }
 }
 

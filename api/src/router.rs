@@ -1,7 +1,8 @@
 //! Every door, once.
 
 use crate::{
-    backups, deduplications, encounters, enrolments, generations, grants, health, jobs, log, lookups,
+    backups, deduplications, encounters, enrolments, extractions, generations, grants, health, jobs, log,
+    lookups,
     node::Node,
     notices,
     problem::{Kind, Problem},
@@ -36,6 +37,7 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(lookups::authorise::authorise_lookup))
         .routes(routes!(notices::list::list_notices))
         .routes(routes!(verifications::create::create_verification))
+        .routes(routes!(extractions::create::create_extraction))
         .routes(routes!(subjects::create::create_subject, subjects::find::find_subject))
         .routes(routes!(subjects::read::read_subject, subjects::retire::retire_subject))
         .routes(routes!(subjects::restriction::restrict_subject, subjects::restriction::lift_restriction))

@@ -2,41 +2,26 @@
 
 use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use extractor::detect::Face;
 use gallery::{
     Receipt,
     decision::{Certificate, Likeness, Reason, Told},
     handling::{Grading, Handling, Instruction, Terms},
     id::WatchlistId,
     law::{Band, Category, LegalBasis, PriorAuthorisation, Purpose},
-    subject::RawFeatures,
     timestamp::Timestamp,
+    watchlist::Gates,
 };
-use matcher::template::{DIMENSION_LIMIT, ModelId};
+use matcher::{
+    quality::{Component, Gate, Measure, Quality},
+    template::{DIMENSION_LIMIT, ModelId},
+};
 use serde::{Deserialize, Deserializer, Serialize, de};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 use utoipa::{
     ToSchema,
     openapi::schema::{ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, Type},
 };
-
-/// Features of one sample, made by one model.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Sample {
-    /// The model's id.
-    #[schema(value_type = String, example = "sface-2021dec")]
-    model: ModelId,
-    /// As many finite numbers as the model has dimensions, as the model gave them: a JSON array, or base64
-    /// of little-endian f32.
-    #[schema(schema_with = features)]
-    features: Features,
-}
-
-impl From<Sample> for RawFeatures {
-    fn from(sample: Sample) -> Self {
-        Self { model: sample.model, features: sample.features.0 }
-    }
-}
 
 /// Features on the wire.
 pub(crate) struct Features(pub(crate) Vec<f32>);
@@ -185,8 +170,69 @@ impl<'de> Deserialize<'de> for Threshold {
     }
 }
 
-/// Under which index and hash the audit log holds the event of this request.
+/// A face that was seen, in pixels of the upright picture.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FaceBody {
+    /// Left, top, width, height.
+    r#box: [f32; 4],
+    /// Both eyes, nose, both corners of the mouth; those on the picture's left first.
+    landmarks: [[f32; 2]; 5],
+    /// The detector's score, 0 to 1.
+    score: f32,
+}
+
+impl From<Face> for FaceBody {
+    fn from(Face { area, landmarks, score }: Face) -> Self {
+        Self { r#box: area, landmarks, score }
+    }
+}
+
+/// A component of quality, measured.
 #[derive(Serialize, ToSchema)]
+pub(crate) struct MeasureBody {
+    /// In the component's own unit: pixels, degrees, shares.
+    native: f32,
+    /// 0 to 100.
+    value: u8,
+}
+
+/// Components of quality by name, toward ISO/IEC 29794-5.
+pub(crate) type QualityBody = BTreeMap<&'static str, MeasureBody>;
+
+pub(crate) fn quality(quality: &Quality) -> QualityBody {
+    let measure = |(component, measure): (&Component, &Measure)| {
+        (component.as_str(), MeasureBody { native: measure.native, value: measure.value })
+    };
+    quality.measures().iter().map(measure).collect()
+}
+
+/// How good an image must be: least values, 0 to 100, of components of quality. What is not named is not asked for; if nothing is given, what
+/// docs/quality.md says.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct GatesBody {
+    /// To search with.
+    #[schema(value_type = Object)]
+    lookup: Gate,
+    /// To go on record: at least as much of everything.
+    #[schema(value_type = Object)]
+    enrolment: Gate,
+}
+
+impl From<GatesBody> for Gates {
+    fn from(GatesBody { lookup, enrolment }: GatesBody) -> Self {
+        Self { lookup, enrolment }
+    }
+}
+
+impl From<Gates> for GatesBody {
+    fn from(Gates { lookup, enrolment }: Gates) -> Self {
+        Self { lookup, enrolment }
+    }
+}
+
+/// Under which index and hash the audit log holds the event of this request.
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ReceiptBody {
     /// Position in the log, from 0.
     leaf_index: u64,
@@ -201,6 +247,11 @@ impl ReceiptBody {
     /// With the proof, if there is one.
     pub(crate) fn proven(receipt: Receipt, proof: Option<String>) -> Self {
         Self { proof, ..receipt.into() }
+    }
+
+    /// Adds the proof, if there is one.
+    pub(crate) fn prove(&mut self, proof: Option<String>) {
+        self.proof = proof;
     }
 }
 

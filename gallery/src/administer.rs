@@ -324,7 +324,7 @@ fn shared(change: &Change<'_>, content: &Content) -> Result<Vec<Delta>, StoreErr
     let Content::Nation { watchlist, .. } = content else { return Ok(Vec::new()) };
     let mut catalogue = crate::record::catalogue::catalogue(change.connection)?;
     let changed = catalogue.remove(watchlist).map(Arc::unwrap_or_clone);
-    Ok(changed.map(Delta::Watchlist).into_iter().collect())
+    Ok(changed.map(|list| Delta::Watchlist(Box::new(list))).into_iter().collect())
 }
 
 /// What was granted or taken back counts from now on.

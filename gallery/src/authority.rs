@@ -78,6 +78,8 @@ verbs! {
     Publish(());
     /// Build what is searched anew, and put it in place.
     Rebuild(());
+    /// Have templates made of images.
+    Extract(());
     /// Read the audit log.
     Audit(());
     /// Grant what others may do, and take it back.
@@ -237,7 +239,7 @@ pub(crate) fn reaches(caller: &Caller, watchlist: &Watchlist) -> bool {
 const AUTHORISATION_HOURS: i64 = 48;
 
 /// A permit to search now: each watchlist is granted, the nation's own or shared with it, and serves the ground, and the caller's purposes
-/// cover it. Every probe is raw features, as long as nothing here makes them of images. Where an authorisation may be supplied later, the permit
+/// cover it. Who searches with raw features of its own (`raw`) needs a right to that. Where an authorisation may be supplied later, the permit
 /// says until when.
 ///
 /// # Errors
@@ -247,6 +249,7 @@ pub fn permit_search<V: Verb<Ground = Ground>>(
     catalogue: &Catalogue,
     watchlists: &[WatchlistId],
     ground: Ground,
+    raw: bool,
     now: Timestamp,
 ) -> Result<Permit<V>, Refusal> {
     let Ground { purpose, legal_basis, .. } = ground;
@@ -262,7 +265,7 @@ pub fn permit_search<V: Verb<Ground = Ground>>(
         if !policy.legal_bases.contains(&legal_basis) {
             return Err(Refusal::LegalBasis { index });
         }
-        if !caller.rights.allowances.contains(&Allowance::RawProbes) {
+        if raw && !caller.rights.allowances.contains(&Allowance::RawProbes) {
             return Err(Refusal::RawProbe);
         }
         if policy.prior_authorisation == PriorAuthorisation::Before && !authorised {
@@ -322,7 +325,7 @@ mod tests {
         handling::{Defaults, Grading, Handling},
         id::AgencyId,
         law::*,
-        watchlist::Policy,
+        watchlist::{Gates, Policy},
     };
     use matcher::{score::Threshold, template::ModelId};
 
@@ -336,6 +339,7 @@ mod tests {
             categories: [Category::Wanted].into(),
             model: ModelId::new("m").unwrap(),
             threshold: Threshold::new(0.5).unwrap(),
+            gates: Gates::default(),
             retention_days: 1,
             review_days: 1,
         };
@@ -378,7 +382,7 @@ mod tests {
         let caller = caller(Reach::Listed([own.id].into()));
         let lawful = ground(Purpose::BorderControl, LegalBasis::SisBorder);
         let ask = |ids: &[WatchlistId], ground| {
-            permit_search::<Lookup>(&caller, &catalogue, ids, ground, now()).map(drop)
+            permit_search::<Lookup>(&caller, &catalogue, ids, ground, true, now()).map(drop)
         };
         assert_eq!(ask(&[own.id], lawful.clone()), Ok(()));
         let unknown = WatchlistId::mint(&Ambient::system());
@@ -390,7 +394,7 @@ mod tests {
         assert_eq!(ask(&[own.id], ground(Purpose::SeriousCrime, LegalBasis::SisBorder)), refused);
         let refused = Err(Refusal::LegalBasis { index: 0 });
         assert_eq!(ask(&[own.id], ground(Purpose::BorderControl, LegalBasis::Prum)), refused);
-        let verify = permit_search::<Verify>(&caller, &catalogue, &[own.id], lawful, now()).map(drop);
+        let verify = permit_search::<Verify>(&caller, &catalogue, &[own.id], lawful, true, now()).map(drop);
         assert_eq!(verify, Err(Refusal::Verb(VerbName::Verify)));
     }
 
@@ -401,7 +405,7 @@ mod tests {
             let catalogue: Catalogue = [(foreign.id, Arc::clone(foreign))].into();
             let lawful = ground(Purpose::BorderControl, LegalBasis::SisBorder);
             let caller = caller(Reach::Listed([foreign.id].into()));
-            permit_search::<Lookup>(&caller, &catalogue, &[foreign.id], lawful, now()).map(drop)
+            permit_search::<Lookup>(&caller, &catalogue, &[foreign.id], lawful, true, now()).map(drop)
         };
         assert_eq!(ask(&foreign), Err(Refusal::Watchlist { index: 0 }));
         let later = Timestamp::from_unix_ms(1).unwrap();

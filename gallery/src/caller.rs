@@ -36,6 +36,8 @@ pub enum VerbName {
     Publish,
     /// Build what is searched anew, and put it in place.
     Rebuild,
+    /// Have templates made of images, and be given them.
+    Extract,
     /// Read the audit log.
     Audit,
     /// Grant what others may do, and take it back.
@@ -57,6 +59,7 @@ impl VerbName {
         Self::Inspect,
         Self::Publish,
         Self::Rebuild,
+        Self::Extract,
         Self::Audit,
         Self::Administer,
     ];
@@ -76,6 +79,7 @@ impl VerbName {
             Self::Inspect => "inspect",
             Self::Publish => "publish",
             Self::Rebuild => "rebuild",
+            Self::Extract => "extract",
             Self::Audit => "audit",
             Self::Administer => "administer",
         }
@@ -86,8 +90,8 @@ impl Role {
     /// What it may do; of an integrator, what it may be given.
     pub fn verbs(self) -> &'static [VerbName] {
         use VerbName::{
-            Administer, Audit, Authorise, Enrol, Erase, Inspect, Lookup, Publish, Reassign, Rebuild, Rectify,
-            Restrict, Retire, Verify,
+            Administer, Audit, Authorise, Enrol, Erase, Extract, Inspect, Lookup, Publish, Reassign, Rebuild,
+            Rectify, Restrict, Retire, Verify,
         };
         match self {
             Self::Checkpoint => &[Lookup, Verify, Authorise],
@@ -96,7 +100,7 @@ impl Role {
             Self::Enroller => &[Enrol, Retire, Restrict, Rectify, Erase, Reassign, Inspect, Publish],
             Self::IndexAdmin => &[Rebuild],
             Self::Integrator => {
-                &[Lookup, Verify, Authorise, Enrol, Retire, Restrict, Rectify, Erase, Inspect]
+                &[Lookup, Verify, Authorise, Enrol, Retire, Restrict, Rectify, Erase, Inspect, Extract]
             }
             Self::SecurityOfficer => &[Administer],
         }
@@ -117,6 +121,11 @@ impl Role {
 /// Does it search?
 pub(crate) fn searches(verb: VerbName) -> bool {
     matches!(verb, VerbName::Lookup | VerbName::Verify | VerbName::Authorise)
+}
+
+/// Does it keep records? Extraction does neither: it may go with both.
+pub(crate) fn keeps(verb: VerbName) -> bool {
+    !searches(verb) && verb != VerbName::Extract
 }
 
 /// The watchlists that a grant reaches.

@@ -2,7 +2,9 @@
 
 use crate::{
     authority::{self, Caller, Enrol, Permit, Refusal},
-    event::{Enrolled, What, record_digest},
+    decline,
+    digest::record_digest,
+    event::{Enrolled, What},
     gallery::{Asked, Gallery, Turn},
     generation::{Delta, Snapshot},
     id::{SubjectId, WatchlistId},
@@ -19,7 +21,10 @@ use crate::{
     watchlist::Watchlist,
 };
 use audit::{receipt::Receipt, tree::Frontier};
-use matcher::template::{ModelId, Template, TemplateError};
+use matcher::{
+    quality::Shortfall,
+    template::{ModelId, Template, TemplateError},
+};
 use std::sync::Arc;
 
 /// Encounters that one subject may be enrolled with at once.
@@ -83,6 +88,14 @@ pub enum EnrolError {
         /// What is wrong.
         error: TemplateError,
     },
+    /// An encounter's image is not as good as a watchlist asks for.
+    #[error("{}", .shortfalls.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Quality {
+        /// Position of the encounter in the request, from 0.
+        index: usize,
+        /// What is missing.
+        shortfalls: Vec<Shortfall>,
+    },
     /// The owner has a subject of this reference, or the subject an encounter of it.
     #[error("there is one of this reference already")]
     Exists {
@@ -106,6 +119,14 @@ pub enum EnrolError {
 crate::fault::faults!(EnrolError);
 crate::fault::turn_faults!(EnrolError);
 
+/// May this caller enrol on these watchlists? Asked before an image is looked at; the enrolment itself asks again.
+///
+/// # Errors
+/// When it may not.
+pub fn may_enrol(gallery: &Gallery, caller: &Caller, watchlists: &[WatchlistId]) -> Result<(), EnrolError> {
+    permit(gallery, caller, &gallery.current.load(), watchlists).map(drop)
+}
+
 /// Enrols a new subject with its encounters.
 ///
 /// # Errors
@@ -127,6 +148,7 @@ pub fn enrol_subject(
     check_entries(&permit, &new.entries)?;
     let templates = templates(&snapshot, &new.encounters)?;
     check_models(&permit, &new)?;
+    check_quality(permit.watchlists(), &new.encounters)?;
     if let Some(repeat) = repeated(&new.encounters) {
         return Err(EnrolError::Exists { encounter: Some(repeat) });
     }
@@ -172,9 +194,11 @@ pub fn enrol_encounter(
             return Err(EnrolError::Retired);
         }
         let model = &new[0].sample.model;
-        if change.active_lists(row, model)?.is_empty() {
+        let lists = change.active_lists(row, model)?;
+        if lists.is_empty() {
             return Err(EnrolError::OffList { index: 0, model: model.clone() });
         }
+        check_quality(lists.iter().filter_map(|list| snapshot.catalogue.get(list)), &new)?;
         if let Some(reference) = &new[0].reference
             && (change.find_encounter(row, reference)?.is_some() || change.was_moved(row, reference)?)
         {
@@ -251,6 +275,23 @@ fn check_models(permit: &Permit<Enrol>, new: &NewSubject) -> Result<(), EnrolErr
     for (index, list) in permit.watchlists().iter().enumerate() {
         if !new.encounters.iter().any(|encounter| encounter.sample.model == *of_list(list)) {
             return Err(EnrolError::NoReference { index, model: of_list(list).clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Nobody goes on record with a picture that is not good enough for each of these lists.
+fn check_quality<'a>(
+    lists: impl IntoIterator<Item = &'a Arc<Watchlist>>,
+    new: &[NewEncounter],
+) -> Result<(), EnrolError> {
+    let lists: Vec<_> = lists.into_iter().collect();
+    for (index, new) in new.iter().enumerate() {
+        let Some(quality) = &new.quality else { continue };
+        let of_model = lists.iter().filter(|list| list.policy.model == new.sample.model);
+        let shortfalls = decline::shortfalls(quality, of_model.map(|list| &list.policy.gates.enrolment));
+        if !shortfalls.is_empty() {
+            return Err(EnrolError::Quality { index, shortfalls });
         }
     }
     Ok(())

@@ -2,8 +2,9 @@
 
 use crate::{
     authority::{Caller, Enrol, Permit, Refusal},
+    digest::record_digest,
     enrol::{self, EnrolError},
-    event::{What, record_digest},
+    event::What,
     gallery::Gallery,
     generation::{Delta, Snapshot},
     id::{EncounterId, SubjectId, WatchlistId},
@@ -18,7 +19,10 @@ use crate::{
     watchlist::Watchlist,
 };
 use audit::{receipt::Receipt, tree::Frontier};
-use matcher::template::{Template, TemplateError};
+use matcher::{
+    quality::{Quality, Shortfall},
+    template::{Template, TemplateError},
+};
 use std::sync::Arc;
 
 /// One row of a bulk enrolment.
@@ -35,6 +39,8 @@ pub struct BulkRow {
     pub listing: Listing,
     /// The encounter's features.
     pub features: Vec<f32>,
+    /// How good the image is of which they were made; none of features that were brought along.
+    pub quality: Option<Quality>,
 }
 
 /// What became of a row.
@@ -54,6 +60,9 @@ pub enum RowError {
     /// The features are not a template of the watchlist's model.
     #[error(transparent)]
     Features(#[from] TemplateError),
+    /// The image is not as good as the watchlist asks for.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Quality(Vec<Shortfall>),
     /// The watchlist does not allow the category.
     #[error("the watchlist does not allow the category {0}")]
     Category(Category),
@@ -129,10 +138,14 @@ fn ready(snapshot: &Snapshot, permit: &Permit<Enrol>, rows: Vec<BulkRow>) -> Res
             let unknown = || EnrolError::Model { index, model: model.clone() };
             let profile = snapshot.models.get(model).ok_or_else(unknown)?;
             let category = row.listing.category;
-            let template = if watchlist.policy.categories.contains(&category) {
+            let gate = &watchlist.policy.gates.enrolment;
+            let shortfalls = row.quality.as_ref().map(|quality| gate.shortfalls(quality)).unwrap_or_default();
+            let template = if !watchlist.policy.categories.contains(&category) {
+                Err(RowError::Category(category))
+            } else if shortfalls.is_empty() {
                 profile.template(&row.features).map_err(RowError::from)
             } else {
-                Err(RowError::Category(category))
+                Err(RowError::Quality(shortfalls))
             };
             Ok((row, template.map(|template| (template, Arc::clone(watchlist)))))
         })
@@ -220,9 +233,9 @@ impl Batch<'_> {
         template: Template,
         watchlist: &Watchlist,
     ) -> Result<RowOutcome, StoreError> {
-        let BulkRow { subject, encounter, watchlist: list, listing, features } = row;
+        let BulkRow { subject, encounter, watchlist: list, listing, features, quality } = row;
         let sample = RawFeatures { model: template.model().clone(), features };
-        let new = NewEncounter { reference: Some(encounter), captured_at: None, sample };
+        let new = NewEncounter { reference: Some(encounter), captured_at: None, sample, quality };
         let owner = &self.permit.actor().nation;
         let (subject, id, key) = self.change.insert_first(owner, &subject, (watchlist, &listing), &new)?;
         self.witness(subject, id, (list, &listing), &new.sample.features);
@@ -238,7 +251,8 @@ impl Batch<'_> {
     ) -> Result<RowOutcome, StoreError> {
         let sample = RawFeatures { model: template.model().clone(), features: row.features };
         let lists = self.change.active_lists(subject_row, &sample.model)?;
-        let new = NewEncounter { reference: Some(row.encounter), captured_at: None, sample };
+        let (reference, quality) = (Some(row.encounter), row.quality);
+        let new = NewEncounter { reference, captured_at: None, sample, quality };
         let (id, encounter) =
             self.change.insert_encounter(subject_row, &self.change.template_key(subject_row)?, &new)?;
         self.witness(subject, id, (row.watchlist, &row.listing), &new.sample.features);

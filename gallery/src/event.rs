@@ -4,6 +4,7 @@ use crate::{
     authority::{Actor, Ground, VerbName},
     budget::Misuse,
     decision::VerificationAnswer,
+    digest::ProbeDigest,
     findings::{Findings, Results},
     grant::Content,
     handling::{Instruction, Visibility},
@@ -11,10 +12,10 @@ use crate::{
     job::{Kind, State},
     known_log::FormerAnchor,
     law::{AccessRefusal, AuthorisationReference, Nation, OwnReference},
+    sample::Shortcoming,
     subject::Listing,
     timestamp::Timestamp,
 };
-use audit::hash::Hash;
 use matcher::template::ModelId;
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +81,30 @@ pub enum What {
         score: f32,
         /// What of it the searcher was shown: less than all looks as if nobody were there.
         visibility: Visibility,
+    },
+    /// A search was not made, for want of a good image: neither a hit nor that there is none.
+    Decline {
+        /// What for.
+        attempted: VerbName,
+        /// The watchlists asked for.
+        watchlists: Vec<WatchlistId>,
+        /// The subject asked for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<SubjectId>,
+        /// On which ground.
+        ground: Ground,
+        /// SHA-256 of salt and the image's SHA-256.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<String>,
+        /// Why.
+        reason: Shortcoming,
+        /// What the caller was told to do.
+        advice: Vec<String>,
+    },
+    /// A template was made of an image, and given out.
+    Extract {
+        /// Which.
+        template: ProbeDigest,
     },
     /// One subject was enrolled, or an encounter added to one.
     Enrol {
@@ -339,46 +364,6 @@ pub struct Enrolled {
     pub encounters: Vec<EncounterId>,
     /// The watchlists entered, why, and what the owner says of it.
     pub entries: Vec<(WatchlistId, Listing)>,
-}
-
-/// What a probe was: its model, and its features hidden behind the leaf's salt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProbeDigest {
-    /// Whose template.
-    pub model: ModelId,
-    /// SHA-256 of salt and features.
-    pub salted_sha256: String,
-}
-
-/// The hash of features behind a salt.
-pub fn salted_digest(salt: &[u8; 32], features: &[f32]) -> Hash {
-    let bytes: Vec<u8> = features.iter().flat_map(|x| x.to_le_bytes()).collect();
-    audit::hash::sha256(&[b"limen/features/v1\0", salt, &bytes])
-}
-
-/// The hash of what one row of an enrolment put on record, behind a salt: who, which encounter, on which list,
-/// why and with which remarks (as JSON), with which features.
-pub(crate) fn record_digest(
-    salt: &[u8; 32],
-    subject: SubjectId,
-    encounter: EncounterId,
-    entry: Option<(WatchlistId, &Listing)>,
-    features: &[f32],
-) -> Hash {
-    let told = |listing| serde_json::to_string(listing).expect("text keys");
-    let (list, listing) =
-        entry.map_or(([0; 16], String::new()), |(list, listing)| (list.bytes(), told(listing)));
-    let features = salted_digest(salt, features);
-    let parts: [&[u8]; 7] = [
-        b"limen/record/v2\0",
-        salt,
-        &subject.bytes(),
-        &encounter.bytes(),
-        &list,
-        listing.as_bytes(),
-        &features.0,
-    ];
-    audit::hash::sha256(&parts)
 }
 
 impl Event {

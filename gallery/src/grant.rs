@@ -3,7 +3,7 @@
 use crate::{
     ambient::Ambient,
     budget::{MOST_SEARCHES_PER_HOUR, SEARCHES_PER_HOUR},
-    caller::{Caller, Reach, Rights, VerbName, searches},
+    caller::{Caller, Reach, Rights, VerbName, keeps, searches},
     id::{AgencyId, GrantId, WatchlistId},
     law::{Allowance, Nation, OwnReference, Purpose, Role},
     timestamp::Timestamp,
@@ -172,8 +172,8 @@ impl Holder {
     /// When role, verbs and purposes do not belong together.
     pub fn check(&self) -> Result<(), HolderError> {
         let rights = self.rights();
-        let (searching, keeping): (Vec<VerbName>, Vec<_>) =
-            rights.verbs.iter().partition(|verb| searches(**verb));
+        let searching = rights.verbs.iter().any(|verb| searches(*verb));
+        let keeping = rights.verbs.iter().any(|verb| keeps(*verb));
         if self.role != Role::Integrator && !self.verbs.is_empty() {
             return Err(HolderError::Verbs);
         }
@@ -181,20 +181,20 @@ impl Holder {
         if self.role == Role::Integrator && (self.verbs.is_empty() || !self.verbs.iter().all(allowed)) {
             return Err(HolderError::Scope);
         }
-        if !searching.is_empty() && !keeping.is_empty() {
+        if searching && keeping {
             return Err(HolderError::Separation);
         }
-        let may = |allowance| !searching.is_empty() && self.role.allowances().contains(allowance);
+        let may = |allowance| searching && self.role.allowances().contains(allowance);
         if !self.allowances.iter().all(may) {
             return Err(HolderError::Allowances);
         }
-        let many = |most| !searching.is_empty() && (1..=MOST_SEARCHES_PER_HOUR).contains(&most);
+        let many = |most| searching && (1..=MOST_SEARCHES_PER_HOUR).contains(&most);
         if !self.searches_per_hour.is_none_or(many) {
             return Err(HolderError::Searches);
         }
-        match (searching.is_empty(), self.purposes.is_empty()) {
-            (false, true) => Err(HolderError::Purposes),
-            (true, false) => Err(HolderError::NoPurposes),
+        match (searching, self.purposes.is_empty()) {
+            (true, true) => Err(HolderError::Purposes),
+            (false, false) => Err(HolderError::NoPurposes),
             _ => Ok(()),
         }
     }
@@ -309,6 +309,10 @@ mod tests {
         let both = [VerbName::Lookup, VerbName::Enrol];
         assert_eq!(holder(Role::Integrator, &both, border), Err(HolderError::Separation));
         assert_eq!(holder(Role::Integrator, &both[1..], &[]), Ok(()));
+        for (verb, purposes) in [(VerbName::Lookup, &border[..]), (VerbName::Enrol, &[])] {
+            assert_eq!(holder(Role::Integrator, &[verb, VerbName::Extract], purposes), Ok(()));
+        }
+        assert_eq!(holder(Role::Integrator, &[VerbName::Extract], &[]), Ok(()));
         for role in Role::ALL.iter().filter(|role| **role != Role::Integrator) {
             let verbs = role.verbs();
             assert!(verbs.iter().all(|verb| searches(*verb)) || !verbs.iter().any(|verb| searches(*verb)));

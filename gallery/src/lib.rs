@@ -20,6 +20,8 @@ pub mod handling;
 
 pub mod subject;
 
+pub mod sample;
+
 pub mod watchlist;
 
 pub mod budget;
@@ -39,6 +41,8 @@ pub mod job;
 pub mod notice;
 
 pub mod known_log;
+
+pub mod digest;
 
 pub mod event;
 
@@ -100,11 +104,15 @@ pub mod expire;
 
 mod disclosure;
 
+mod decline;
+
 mod scan;
 
 pub mod lookup;
 
 pub mod verify;
+
+pub mod extract;
 
 pub mod authorise;
 
@@ -140,6 +148,7 @@ pub mod npy;
 mod laws;
 
 pub use audit::receipt::Receipt;
+pub use decline::Declined;
 pub use gallery::Gallery;
 pub use generation::{Index, manifest::GenerationError};
 pub use open::{Searching, Setup};

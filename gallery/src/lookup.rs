@@ -6,8 +6,10 @@
 use crate::{
     authority::{self, Actor, Caller, Ground, Lookup, Permit, Refusal, Verb},
     decision::{Candidate, Certificate, Decision, LookupAnswer, Reason},
+    decline::{self, Decline, Declined},
+    digest::ProbeDigest,
     disclosure::{Disclosure, Reaching, Searcher},
-    event::{ProbeDigest, What, salted_digest},
+    event::What,
     expire::{self, ExpireError},
     findings::{Findings, Reached, Results},
     gallery::{Asked, Gallery, Turn},
@@ -19,7 +21,7 @@ use crate::{
         WriteError,
         kept::{Kept, Pending},
     },
-    subject::RawFeatures,
+    sample::Sample,
     timestamp::Timestamp,
     watchlist::Policy,
 };
@@ -47,7 +49,7 @@ pub struct LookupRequest {
     /// Why.
     pub ground: Ground,
     /// With what.
-    pub probe: RawFeatures,
+    pub probe: Sample,
     /// How many candidates to list at most.
     pub limit: u32,
     /// A stricter threshold than the watchlists' own, for who may see scores.
@@ -91,6 +93,9 @@ pub enum LookupError {
     /// No candidates, or too many.
     #[error("a lookup asks for 1 to {CANDIDATE_LIMIT} candidates")]
     Limit,
+    /// The image is not enough to search with: inconclusive. It is in the log.
+    #[error("{}", .0.advice.join("; "))]
+    Declined(Box<Declined>),
     /// The idempotency key cannot be used.
     #[error(transparent)]
     Key(KeyError),
@@ -101,6 +106,15 @@ pub enum LookupError {
 
 crate::fault::faults!(LookupError);
 crate::fault::turn_faults!(LookupError);
+
+impl From<Decline> for LookupError {
+    fn from(decline: Decline) -> Self {
+        match decline {
+            Decline::Said(declined) => Self::Declined(declined),
+            Decline::Unlogged(error) => error.into(),
+        }
+    }
+}
 
 impl From<ExpireError> for LookupError {
     fn from(ExpireError(error): ExpireError) -> Self {
@@ -115,6 +129,40 @@ pub enum Preparation {
     Search(Box<Prepared>),
     /// It was answered before, under the same idempotency key.
     Answered(Box<LookupAnswer>, Receipt),
+}
+
+/// May this caller search these watchlists with an image? Asked before one is looked at; the search itself asks again.
+///
+/// # Errors
+/// When it may not.
+pub fn may_search(
+    gallery: &Gallery,
+    caller: &Caller,
+    watchlists: &[WatchlistId],
+    ground: &Ground,
+) -> Result<(), LookupError> {
+    check_bounds(watchlists, 1)?;
+    may::<Lookup>(gallery, caller, Asked { watchlists, ground: Some(ground), ..Asked::default() }, ground)
+}
+
+/// May this caller do so with an image?
+pub(crate) fn may<V: Verb<Ground = Ground>>(
+    gallery: &Gallery,
+    caller: &Caller,
+    asked: Asked<'_>,
+    ground: &Ground,
+) -> Result<(), LookupError> {
+    let (snapshot, now) = (gallery.current.load(), gallery.ambient.clock.now());
+    let permit = authority::permit_search::<V>(
+        caller,
+        &snapshot.catalogue,
+        asked.watchlists,
+        ground.clone(),
+        false,
+        now,
+    );
+    gallery.logged(caller, asked, permit)?;
+    Ok(())
 }
 
 /// Authority and probe: what can be refused is refused here, before anything is searched.
@@ -132,14 +180,22 @@ pub fn prepare(
     let LookupRequest { watchlists, ground, probe, limit, threshold } = request;
     let now = gallery.ambient.clock.now();
     check_bounds(&watchlists, limit)?;
-    let permit =
-        authority::permit_search::<Lookup>(caller, &snapshot.catalogue, &watchlists, ground.clone(), now);
+    let (raw, image) = (probe.is_raw(), probe.image());
+    let permit = authority::permit_search::<Lookup>(
+        caller,
+        &snapshot.catalogue,
+        &watchlists,
+        ground.clone(),
+        raw,
+        now,
+    );
     let asked = Asked { watchlists: &watchlists, ground: Some(&ground), ..Asked::default() };
     let permit = gallery.logged(caller, asked, permit.and_then(|permit| may_choose(permit, threshold)))?;
     let claim = match gallery.turn(caller, idempotency)? {
         Turn::Again(answer, receipt) => return Ok(Preparation::Answered(Box::new(answer), receipt)),
         Turn::First(claim) => claim,
     };
+    let probe = decline::usable(gallery, &permit, asked, probe)?;
     let thresholds = thresholds(&permit, &probe.model, threshold)?;
     let profile = snapshot.models.get(&probe.model).ok_or_else(|| unknown_model(&permit))?;
     let template = Probe::new(&profile.template(&probe.features)?);
@@ -152,6 +208,7 @@ pub fn prepare(
         thresholds,
         probe: template,
         features: probe.features,
+        image,
         limit,
         claim,
         admission,
@@ -264,7 +321,7 @@ fn record(
     findings: Findings,
     notices: Vec<Notice>,
 ) -> Result<(LookupAnswer, Receipt), LookupError> {
-    let Prepared { permit, probe, features, limit, claim, admission, .. } = prepared;
+    let Prepared { permit, probe, features, image, limit, claim, admission, .. } = prepared;
     let actor: Actor = permit.actor().clone();
     let ground = permit.ground().clone();
     let answer = findings.answer.clone();
@@ -286,10 +343,7 @@ fn record(
     let kept = (foreign || awaited).then_some(Kept { notices, pending });
     let event = move |salt: &[u8; 32], _: &LookupAnswer| What::Lookup {
         ground,
-        probe: ProbeDigest {
-            model: probe.model().clone(),
-            salted_sha256: salted_digest(salt, &features).to_string(),
-        },
+        probe: ProbeDigest::new(salt, probe.model().clone(), &features, image),
         limit,
         results,
     };

@@ -37,6 +37,7 @@ impl Operation {
             | What::Verify { .. }
             | What::Inspect { .. }
             | What::ReadNotices { .. }
+            | What::Extract { .. }
             | What::ReadLog { .. }
             | What::RefuseAccess { .. } => Self::Consultation,
             What::GiveAccess { .. } | What::Export { .. } => Self::Disclosure,
@@ -59,6 +60,7 @@ impl Operation {
             | What::RevokeGrant { .. }
             | What::Activate { .. }
             | What::Anchor { .. }
+            | What::Decline { .. }
             | What::Refused { .. } => Self::Upkeep,
         }
     }

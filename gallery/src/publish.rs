@@ -72,7 +72,7 @@ pub fn create_watchlist(
             return Err(PublishError::Exists);
         }
         let what = What::Publish { watchlist: id, name: watchlist.policy.name.to_string() };
-        Ok(Done { outcome: (id, change.now), what, deltas: vec![Delta::Watchlist(watchlist)] })
+        Ok(Done { outcome: (id, change.now), what, deltas: vec![Delta::Watchlist(Box::new(watchlist))] })
     });
     let ((id, created_at), receipt) = written?;
     let shared_with = [].into();

@@ -11,6 +11,7 @@ use crate::{
     misuse::Admission,
     timestamp::Timestamp,
 };
+use audit::hash::Hash;
 use matcher::{
     candidate::{Candidate, CandidateList, Hit},
     filter::SlotFilter,
@@ -30,6 +31,8 @@ pub struct Prepared {
     pub(crate) thresholds: Vec<Threshold>,
     pub(crate) probe: Probe,
     pub(crate) features: Vec<f32>,
+    /// SHA-256 of the image of which they were made here.
+    pub(crate) image: Option<Hash>,
     pub(crate) limit: u32,
     pub(crate) claim: Option<Claim>,
     pub(crate) admission: Admission,

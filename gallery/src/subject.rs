@@ -6,7 +6,7 @@ use crate::{
     law::{Category, Nation, OwnReference},
     timestamp::Timestamp,
 };
-use matcher::template::ModelId;
+use matcher::{quality::Quality, template::ModelId};
 use serde::{Deserialize, Serialize};
 
 /// A person on record, without features.
@@ -117,6 +117,8 @@ pub struct NewEncounter {
     pub captured_at: Option<Timestamp>,
     /// What was captured.
     pub sample: RawFeatures,
+    /// How good the image is of which it was made; none of features that the caller brought along.
+    pub quality: Option<Quality>,
 }
 
 /// A subject to be enrolled.

@@ -3,10 +3,12 @@
 //! The subject's references are read from the record itself, so the answer is as of its last event.
 
 use crate::{
-    authority::{self, Caller, Ground, Refusal, Verb, Verify},
+    authority::{self, Caller, Catalogue, Ground, Permit, Refusal, Verb, Verify},
     decision::{Certificate, Decision, Likeness, Reason, Searched, VerificationAnswer},
+    decline,
+    digest::ProbeDigest,
     disclosure::{Place, Searcher},
-    event::{ProbeDigest, What, salted_digest},
+    event::What,
     expire,
     gallery::{Asked, Gallery, Turn},
     handling::Visibility,
@@ -15,7 +17,8 @@ use crate::{
     lookup::{self, LookupError},
     notice::Search,
     record::{StoreError, kept::Kept, read},
-    subject::{EntryState, RawFeatures},
+    sample::Sample,
+    subject::EntryState,
     timestamp::Timestamp,
     watchlist::Watchlist,
 };
@@ -37,7 +40,7 @@ pub struct VerificationRequest {
     /// Why.
     pub ground: Ground,
     /// With what.
-    pub probe: RawFeatures,
+    pub probe: Sample,
     /// A stricter threshold than the watchlist's own.
     pub threshold: Option<Threshold>,
 }
@@ -59,6 +62,20 @@ impl From<StoreError> for VerifyError {
     }
 }
 
+/// May this caller compare an image with this subject? Asked before one is looked at; the comparison itself asks again.
+///
+/// # Errors
+/// When it may not.
+pub fn may_verify(
+    gallery: &Gallery,
+    caller: &Caller,
+    (watchlist, subject): (WatchlistId, SubjectId),
+    ground: &Ground,
+) -> Result<(), VerifyError> {
+    let asked = Asked { watchlists: &[watchlist], subject: Some(subject), ground: Some(ground) };
+    Ok(lookup::may::<Verify>(gallery, caller, asked, ground)?)
+}
+
 /// Compares the probe with each reference of the subject.
 ///
 /// # Errors
@@ -74,19 +91,14 @@ pub fn verify(
     let VerificationRequest { watchlist, subject, ground, probe, threshold: stricter } = request;
     let asked = Asked { watchlists: &[watchlist], subject: Some(subject), ground: Some(&ground) };
     let now = gallery.ambient.clock.now();
-    let permit =
-        authority::permit_search::<Verify>(caller, &snapshot.catalogue, &[watchlist], ground.clone(), now);
-    // One person is not looked for in such haste.
-    let permit = permit.and_then(|permit| match permit.authorise_by() {
-        Some(_) => Err(Refusal::Authorisation { index: 0 }),
-        None => Ok(permit),
-    });
-    let permit = permit.and_then(|permit| lookup::may_choose(permit, stricter));
+    let (raw, image) = (probe.is_raw(), probe.image());
+    let permit = permitted(caller, &snapshot.catalogue, (watchlist, &ground), (raw, stricter), now);
     let permit = gallery.logged(caller, asked, permit).map_err(LookupError::from)?;
     let claim = match gallery.turn(caller, idempotency).map_err(LookupError::from)? {
         Turn::Again(answer, receipt) => return Ok((answer, receipt)),
         Turn::First(claim) => claim,
     };
+    let probe = decline::usable(gallery, &permit, asked, probe).map_err(LookupError::from)?;
     let list = Arc::clone(&permit.watchlists()[0]);
     let policy = &list.policy;
     let threshold = lookup::threshold(0, policy, &probe.model, stricter)?;
@@ -120,8 +132,7 @@ pub fn verify(
         answer(&list, (verification, subject), threshold, probe.model.clone(), likeness, comparison, now);
     let actor = permit.actor().clone();
     let event = move |salt: &[u8; 32], answer: &VerificationAnswer| {
-        let salted_sha256 = salted_digest(salt, &probe.features).to_string();
-        let probe = ProbeDigest { model: probe.model, salted_sha256 };
+        let probe = ProbeDigest::new(salt, probe.model, &probe.features, image);
         What::Verify { ground, probe, answer: answer.clone(), score: score.value(), visibility }
     };
     let claim = claim.filter(|_| answer.decision != Decision::Inconclusive && !hidden);
@@ -132,6 +143,21 @@ pub fn verify(
     admission.answered();
     // Who may not be seen looks like one who is not there.
     if hidden { Err(VerifyError::Subject) } else { Ok(told) }
+}
+
+fn permitted(
+    caller: &Caller,
+    catalogue: &Catalogue,
+    (watchlist, ground): (WatchlistId, &Ground),
+    (raw, stricter): (bool, Option<Threshold>),
+    now: Timestamp,
+) -> Result<Permit<Verify>, Refusal> {
+    let permit = authority::permit_search(caller, catalogue, &[watchlist], ground.clone(), raw, now)?;
+    match permit.authorise_by() {
+        // One person is not looked for in such haste.
+        Some(_) => Err(Refusal::Authorisation { index: 0 }),
+        None => lookup::may_choose(permit, stricter),
+    }
 }
 
 fn answer(

@@ -6,8 +6,25 @@ use crate::{
     law::{Category, LegalBasis, Nation, PriorAuthorisation, Purpose, WatchlistName},
     timestamp::Timestamp,
 };
-use matcher::{score::Threshold, template::ModelId};
+use matcher::{quality::Gate, score::Threshold, template::ModelId};
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// How good an image must be for what is made of it to be used. Features that a caller brings along come without their quality, and pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gates {
+    /// To search with.
+    pub lookup: Gate,
+    /// To go on record.
+    pub enrolment: Gate,
+}
+
+impl Default for Gates {
+    fn default() -> Self {
+        Self { lookup: Gate::for_lookups(), enrolment: Gate::for_enrolment() }
+    }
+}
 
 /// What a watchlist's owner decides about it.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +45,8 @@ pub struct Policy {
     pub model: ModelId,
     /// From which score on a reference is a candidate. A caller may be stricter, never looser.
     pub threshold: Threshold,
+    /// How good an image must be.
+    pub gates: Gates,
     /// For how many days after listing an entry may be searched.
     pub retention_days: u32,
     /// After how many days a person is to look whether an entry is still needed.
@@ -49,6 +68,11 @@ pub enum PolicyError {
     /// An instruction for a category that nobody can have.
     #[error("an instruction is for one of the watchlist's categories")]
     Instructions,
+    /// A gate beyond the scale, or one for enrolment that asks for less than the one for lookups.
+    #[error(
+        "gates of quality are from 0 to 100, and enrolment asks for at least as much as a lookup, in everything"
+    )]
+    Gates,
     /// Retention of nothing, or of more than a century.
     #[error("retention is from 1 to 36500 days")]
     Retention,
@@ -65,6 +89,7 @@ impl PolicyError {
             Self::LegalBases => "legal_bases",
             Self::Categories => "categories",
             Self::Instructions => "instructions",
+            Self::Gates => "quality",
             Self::Retention => "retention_days",
             Self::Review => "review_days",
         }
@@ -82,6 +107,10 @@ impl Policy {
             (
                 !self.defaults.instructions.keys().all(|it| self.categories.contains(it)),
                 PolicyError::Instructions,
+            ),
+            (
+                !self.gates.enrolment.is_sound() || !self.gates.enrolment.is_at_least(&self.gates.lookup),
+                PolicyError::Gates,
             ),
             (!(1..=36_500).contains(&self.retention_days), PolicyError::Retention),
             (!(1..=self.retention_days).contains(&self.review_days), PolicyError::Review),

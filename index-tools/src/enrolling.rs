@@ -3,11 +3,12 @@
 use crate::{
     error::Failure,
     progress::{Show, Shown},
-    rows::{Row, Rows},
+    rows::{Features, Row, Rows},
     target::{Outcome, Target},
 };
 use clap::ValueEnum;
 use gallery::{enrol_batch::BulkRow, id::WatchlistId};
+use matcher::template::ModelId;
 use serde_json::json;
 use std::{
     collections::{HashMap, HashSet},
@@ -31,10 +32,20 @@ pub(crate) trait Source {
     /// What stands before a line's number when it is told.
     fn name(&self) -> String;
     /// The rows with their features, from the beginning.
-    fn rows(&self) -> Result<Rows<(Row, Vec<f32>)>, Failure>;
+    fn rows(&self) -> Result<Rows<(Row, Features)>, Failure>;
     /// The rows without their features, if that is cheaper.
     fn list(&self) -> Result<Rows<Row>, Failure> {
         Ok(Box::new(self.rows()?.map(|(line, row)| (line, row.map(|(row, _)| row)))))
+    }
+    /// Rows that are durable together.
+    fn batch(&self) -> usize {
+        BATCH
+    }
+    /// Is told what became of a row, batch by batch.
+    fn note(&self, _line: u64, _outcome: &Outcome) {}
+    /// A batch is durable, and all of it was noted.
+    fn keep(&self) -> Result<(), Failure> {
+        Ok(())
     }
 }
 
@@ -57,7 +68,7 @@ pub(crate) fn enrol(
     let total = check(source, target, on_error)?;
     let (mut tally, lists) = (Tally::default(), HashMap::new());
     let name = source.name();
-    let mut run = Run { target, on_error, name, lists, shown: show.begin(), total };
+    let mut run = Run { source, target, on_error, name, lists, shown: show.begin(), total };
     let result = source.rows().and_then(|rows| run.rows(rows, &mut tally));
     let Tally { enrolled, already, bad, .. } = tally;
     let words = format!("{enrolled} enrolled, {already} on record already, {bad} refused");
@@ -91,22 +102,24 @@ fn check(source: &dyn Source, target: &Target, on_error: OnError) -> Result<u64,
 }
 
 struct Run<'a> {
+    source: &'a dyn Source,
     target: &'a Target,
     on_error: OnError,
     name: String,
-    lists: HashMap<String, WatchlistId>,
+    lists: HashMap<String, (WatchlistId, ModelId)>,
     shown: Shown,
     total: u64,
 }
 
 impl Run<'_> {
     /// Reads batches on a thread of their own while others are enrolled.
-    fn rows(&mut self, mut rows: Rows<(Row, Vec<f32>)>, tally: &mut Tally) -> Result<(), Failure> {
+    fn rows(&mut self, mut rows: Rows<(Row, Features)>, tally: &mut Tally) -> Result<(), Failure> {
         std::thread::scope(|scope| {
             let (sender, receiver) = sync_channel(1);
+            let size = self.source.batch();
             scope.spawn(move || {
                 loop {
-                    let batch: Vec<_> = rows.by_ref().take(BATCH).collect();
+                    let batch: Vec<_> = rows.by_ref().take(size).collect();
                     // Nobody takes it any more when a row was refused.
                     if batch.is_empty() || sender.send(batch).is_err() {
                         return;
@@ -114,7 +127,7 @@ impl Run<'_> {
                 }
             });
             for read in receiver {
-                let mut batch = Vec::with_capacity(BATCH);
+                let mut batch = Vec::with_capacity(size);
                 for (line, row) in read {
                     match row.and_then(|row| self.row(row)) {
                         Ok(row) => batch.push((line, row)),
@@ -127,16 +140,20 @@ impl Run<'_> {
         })
     }
 
-    fn row(&mut self, (row, features): (Row, Vec<f32>)) -> Result<BulkRow, String> {
-        let list = if let Some(list) = self.lists.get(&row.watchlist) {
-            *list
+    fn row(&mut self, (row, sample): (Row, Features)) -> Result<BulkRow, String> {
+        let (list, wanted) = if let Some(list) = self.lists.get(&row.watchlist) {
+            list.clone()
         } else {
             let list = self.target.watchlist(&row.watchlist).map_err(|error| error.to_string())?;
-            self.lists.insert(row.watchlist.clone(), list);
+            self.lists.insert(row.watchlist.clone(), list.clone());
             list
         };
+        let Features { numbers: features, model, quality } = sample;
+        if let Some(model) = model.filter(|model| *model != wanted) {
+            return Err(format!("the watchlist holds templates of model {wanted}, this one is of {model}"));
+        }
         let (subject, encounter) = (row.subject.clone(), row.encounter.clone());
-        Ok(BulkRow { subject, encounter, watchlist: list, listing: row.listing(), features })
+        Ok(BulkRow { subject, encounter, watchlist: list, listing: row.listing(), features, quality })
     }
 
     fn put(&mut self, batch: Vec<(u64, BulkRow)>, tally: &mut Tally) -> Result<(), Failure> {
@@ -149,19 +166,26 @@ impl Run<'_> {
         self.shown.tell("enrolling", tally.done, self.total);
         let mut first_bad = Ok(());
         for (line, outcome) in lines.into_iter().zip(outcomes) {
+            self.source.note(line, &outcome);
             match outcome {
                 Outcome::Enrolled => tally.enrolled += 1,
                 Outcome::Already => tally.already += 1,
                 Outcome::Refused { reason } => {
-                    let told = self.bad(tally, line, &reason);
+                    let told = self.told(tally, line, &reason);
                     first_bad = first_bad.and(told);
                 }
             }
         }
+        self.source.keep()?;
         first_bad
     }
 
     fn bad(&self, tally: &mut Tally, line: u64, error: &str) -> Result<(), Failure> {
+        self.source.note(line, &Outcome::Refused { reason: error.to_owned() });
+        self.told(tally, line, error)
+    }
+
+    fn told(&self, tally: &mut Tally, line: u64, error: &str) -> Result<(), Failure> {
         tally.bad += 1;
         let text = format!("{} {line}: {error}", self.name);
         match self.on_error {

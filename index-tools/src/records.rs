@@ -3,7 +3,7 @@
 use crate::{
     error::Failure,
     parquet,
-    rows::{self, Row, Rows},
+    rows::{self, Features, Row, Rows},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use gallery::{
@@ -27,19 +27,19 @@ struct Record {
     grading: Option<Grading>,
     #[serde(default)]
     instruction: Option<Instruction>,
-    features: Features,
+    features: Written,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Features {
+enum Written {
     Numbers(Vec<f32>),
     /// Base64 of f32, little-endian.
     Text(String),
 }
 
 /// The rows of a file, one by one.
-pub(crate) fn read(path: &Path) -> Result<Rows<(Row, Vec<f32>)>, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Rows<(Row, Features)>, Failure> {
     if path.extension().is_some_and(|ending| ending == "parquet") {
         return parquet::read(path);
     }
@@ -48,13 +48,13 @@ pub(crate) fn read(path: &Path) -> Result<Rows<(Row, Vec<f32>)>, Failure> {
     Ok(Box::new(records.map(|(line, record)| (line, record.and_then(row)))))
 }
 
-fn row(record: Record) -> Result<(Row, Vec<f32>), String> {
+fn row(record: Record) -> Result<(Row, Features), String> {
     let Record { subject, encounter, watchlist, category, handling, grading, instruction, features } = record;
     let features = match features {
-        Features::Numbers(numbers) => numbers,
-        Features::Text(text) => decode(&text)?,
+        Written::Numbers(numbers) => numbers,
+        Written::Text(text) => decode(&text)?,
     };
-    Ok((Row { subject, encounter, watchlist, category, handling, grading, instruction }, features))
+    Ok((Row { subject, encounter, watchlist, category, handling, grading, instruction }, features.into()))
 }
 
 /// Features of a text: base64 of f32, little-endian.

@@ -3,6 +3,7 @@
 use crate::{error::Failure, place::administrator, progress::Shown};
 use clap::Args;
 use gallery::{authority::Caller, id::WatchlistId, law::Nation};
+use matcher::template::ModelId;
 use rustls::crypto::aws_lc_rs;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -232,8 +233,8 @@ impl Node {
         }
     }
 
-    /// The id and the name of a watchlist, by either.
-    pub(crate) fn watchlist(&self, text: &str) -> Result<(WatchlistId, String), Failure> {
+    /// The id, the name and the model of a watchlist, by either of the first two.
+    pub(crate) fn watchlist(&self, text: &str) -> Result<(WatchlistId, String, ModelId), Failure> {
         let all = self.ask("GET", "/v1/watchlists")?;
         let all = all["watchlists"].as_array().cloned().unwrap_or_default();
         let named = |list: &&Value| list["id"] == text || list["name"] == text;
@@ -245,7 +246,7 @@ impl Node {
                 "the token reaches several watchlists {text}: give the id"
             )));
         }
-        Ok((read(list["id"].clone())?, read(list["name"].clone())?))
+        Ok((read(list["id"].clone())?, read(list["name"].clone())?, read(list["model"].clone())?))
     }
 
     /// Begins a job and waits for its end, showing how far it is and what came of it.

@@ -6,6 +6,7 @@ use gallery::{
     law::{Category, OwnReference},
     subject::Listing,
 };
+use matcher::{quality::Quality, template::ModelId};
 use serde::{Deserialize, de::DeserializeOwned};
 use std::{
     fs::File,
@@ -52,6 +53,21 @@ pub(crate) fn are_columns<'a>(names: impl Iterator<Item = &'a str>, wanted: &[&s
     let mut names: Vec<&str> = names.filter(|name| !REMARKS.contains(name)).collect();
     names.sort_unstable();
     names == wanted
+}
+
+/// What a row brings to be compared.
+pub(crate) struct Features {
+    pub(crate) numbers: Vec<f32>,
+    /// Which model made them, where that is known; otherwise the watchlist's is meant.
+    pub(crate) model: Option<ModelId>,
+    /// How good the image is of which they were made.
+    pub(crate) quality: Option<Quality>,
+}
+
+impl From<Vec<f32>> for Features {
+    fn from(numbers: Vec<f32>) -> Self {
+        Self { numbers, model: None, quality: None }
+    }
 }
 
 /// Rows with their lines in the file; or what is wrong with a line.

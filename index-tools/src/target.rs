@@ -13,6 +13,7 @@ use gallery::{
     id::WatchlistId,
     subject::Listing,
 };
+use matcher::template::ModelId;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -61,11 +62,17 @@ impl Target {
         }
     }
 
-    /// A watchlist, by id or name.
-    pub(crate) fn watchlist(&self, text: &str) -> Result<WatchlistId, Failure> {
+    /// A watchlist, by id or name, and its model.
+    pub(crate) fn watchlist(&self, text: &str) -> Result<(WatchlistId, ModelId), Failure> {
         match self {
-            Self::Folder(gallery, caller) => Ok(place::watchlist(gallery, caller, text)?.id),
-            Self::Node(node) => Ok(node.watchlist(text)?.0),
+            Self::Folder(gallery, caller) => {
+                let list = place::watchlist(gallery, caller, text)?;
+                Ok((list.id, list.policy.model.clone()))
+            }
+            Self::Node(node) => {
+                let (id, _, model) = node.watchlist(text)?;
+                Ok((id, model))
+            }
         }
     }
 
@@ -96,11 +103,12 @@ impl Target {
 }
 
 fn body(row: &BulkRow) -> Value {
-    let BulkRow { subject, encounter, watchlist, listing: Listing { category, remarks }, features } = row;
+    let BulkRow { subject, encounter, watchlist, listing: Listing { category, remarks }, features, quality } =
+        row;
     json!({
         "subject": subject, "encounter": encounter, "watchlist": watchlist, "category": category,
         "handling": remarks.handling, "grading": remarks.grading, "instruction": remarks.instruction,
-        "features": records::encode(features),
+        "features": records::encode(features), "quality": quality,
     })
 }
 

@@ -94,5 +94,11 @@ fn request(list: &str, number: u64) -> LookupRequest {
         authorisation: None,
     };
     let probe = RawFeatures { model: ModelId::new("test").unwrap(), features: face(number) };
-    LookupRequest { watchlists: vec![list.parse().unwrap()], ground, probe, limit: 10, threshold: None }
+    LookupRequest {
+        watchlists: vec![list.parse().unwrap()],
+        ground,
+        probe: probe.into(),
+        limit: 10,
+        threshold: None,
+    }
 }

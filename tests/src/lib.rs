@@ -20,6 +20,7 @@ use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 pub mod clients;
 pub mod disk;
 pub mod in_process;
+pub mod tiny_model;
 pub mod trace;
 
 pub mod power;
@@ -458,6 +459,20 @@ impl Actor<'_> {
         let response = self.agent.run(request).unwrap();
         let value = response.headers().get(header).map(|value| value.to_str().unwrap().to_owned());
         (response.status().as_u16(), value)
+    }
+
+    /// Sends JSON, and files beside it, as `multipart/form-data`.
+    pub fn post_files(&self, path: &str, request: &Value, files: &[(&str, &[u8])]) -> Answer {
+        let request = request.to_string();
+        let parts = [("request", request.as_bytes())].into_iter().chain(files.iter().copied());
+        let mut body = Vec::new();
+        for (name, content) in parts {
+            let head = format!("--limen\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+            body.extend([head.as_bytes(), content, b"\r\n"].concat());
+        }
+        body.extend(b"--limen--\r\n");
+        let headers = [("content-type", "multipart/form-data; boundary=limen")];
+        self.try_send("POST", path, Some(&body), &headers).unwrap()
     }
 
     /// Sends JSON under an idempotency key.

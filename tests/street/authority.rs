@@ -27,6 +27,8 @@ const ROLES: [(&str, &[&str]); 8] = [
             "verify",
             "--verb",
             "authorise",
+            "--verb",
+            "extract",
             "--raw-probes",
             "--scores",
             "--purpose",
@@ -242,6 +244,11 @@ fn of_node(route: &str, list: &str, handling: &str, scene: &mut Scene<'_>) -> Re
     let plain = |path: String| Request { path, body: None, hits: false };
     let with = |path: &str, body: Value| Request { path: path.to_owned(), body: Some(body), hits: false };
     match route {
+        "POST /v1/extractions" => {
+            let file = tiny_model::photograph(&[1], image::ImageFormat::Png);
+            let file = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, file);
+            with("/v1/extractions", json!({ "image": { "base64": file } }))
+        }
         "POST /v1/watchlists" => {
             scene.enrolled += 1;
             let body = json!({ "name": format!("new {}", scene.enrolled), "purposes": ["border_control"],
@@ -379,7 +386,14 @@ fn execute(place: &std::path::Path) -> (Table, Leaves) {
     let folder = Home::in_place(place);
     let (lists, tokens, clerks) = furnish(folder.path());
     // Whoever waits for their turn keeps their connection.
-    let server = Server::start(folder.path(), &[("LIMEN_SERVE_RECEIVE_TIMEOUT_S", "600")]);
+    let models = place.join("models");
+    let model = tiny_model::install(&models);
+    let environment = [
+        ("LIMEN_SERVE_RECEIVE_TIMEOUT_S", "600"),
+        ("LIMEN_SERVE_MODELS_FOLDER", models.to_str().unwrap()),
+        ("LIMEN_SERVE_IMAGE_MODEL", &model),
+    ];
+    let server = Server::start(folder.path(), &environment);
     let mut scene = Scene { server: &server, lists, clerks, enrolled: 0 };
     scene.fill();
     let actors: HashMap<&str, Actor<'_>> =

@@ -1,17 +1,19 @@
 //! Who is on the watchlists, and who comes to the border.
 
-use super::DemoArgs;
+use super::{DemoArgs, photographs::Photographs, stage::MODEL};
 use anyhow::{Context, bail, ensure};
+use extractor::model::Models;
 use gallery::npy;
 use matcher::population::{Imitation, Population};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use serde::Deserialize;
 use std::{
     collections::{BTreeMap, HashSet},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 /// Someone to be enrolled.
+#[derive(Clone)]
 pub(crate) struct Enrolled {
     pub(crate) subject: String,
     pub(crate) encounter: String,
@@ -30,18 +32,37 @@ pub(crate) struct Traveller {
 /// Both.
 pub(crate) struct Cast {
     pub(crate) title: String,
+    /// The model's id.
+    pub(crate) model: String,
     pub(crate) dimension: usize,
     pub(crate) mean: Option<Vec<f32>>,
     pub(crate) threshold: f32,
     /// How many are to be enrolled.
     pub(crate) references: u64,
     pub(crate) travellers: Vec<Traveller>,
+    /// Of each traveller, with its file's name, where there are some.
+    pub(crate) photographs: Vec<(String, Vec<u8>)>,
+    /// The folder of models that makes templates of them.
+    pub(crate) models: Option<PathBuf>,
     source: Source,
 }
 
 enum Source {
-    Synthetic { population: Population, people: u64, seed: u64 },
-    Given { rows: Vec<Vec<f32>>, enrolled: Vec<(u64, Label)> },
+    Synthetic {
+        population: Population,
+        people: u64,
+        seed: u64,
+    },
+    /// Some people, and synthetic ones.
+    Among {
+        given: Vec<Enrolled>,
+        population: Population,
+        seed: u64,
+    },
+    Given {
+        rows: Vec<Vec<f32>>,
+        enrolled: Vec<(u64, Label)>,
+    },
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -54,6 +75,9 @@ struct Label {
 
 impl Cast {
     pub(crate) fn assemble(args: &DemoArgs) -> anyhow::Result<Self> {
+        if let Some(folder) = &args.images {
+            return Self::photographed(args, folder);
+        }
         match (&args.templates, &args.labels) {
             (Some(templates), Some(labels)) => Self::given(args, templates, labels),
             _ => Self::synthetic(args),
@@ -83,6 +107,9 @@ impl Cast {
         );
         Ok(Self {
             title,
+            model: MODEL.to_owned(),
+            photographs: Vec::new(),
+            models: None,
             dimension,
             mean: None,
             threshold: args.threshold.unwrap_or(0.33),
@@ -132,12 +159,41 @@ impl Cast {
             |path: &std::path::PathBuf| npy::read_vector(path).with_context(|| path.display().to_string());
         Ok(Self {
             title: format!("{}, {dimension} features", templates.display()),
+            model: MODEL.to_owned(),
+            photographs: Vec::new(),
+            models: None,
             dimension,
             mean: args.mean.as_ref().map(read).transpose()?,
             threshold: args.threshold.unwrap_or(0.45),
             references: enrolled.len() as u64,
             travellers,
             source: Source::Given { rows, enrolled },
+        })
+    }
+
+    fn photographed(args: &DemoArgs, folder: &Path) -> anyhow::Result<Self> {
+        const SYNTHETIC: u64 = 10_000;
+        let read = Photographs::read(args, folder)?;
+        let Photographs { models, model, enrolled, travellers, images, threshold, passed_over } = read;
+        let dimension = travellers[0].features.len();
+        let imitation = Imitation { dimension, nonmated_sd: 0.089, mated_mean: 0.66, mated_sd: 0.11 };
+        let population = Population::imitating(&imitation, &mut draws(args.seed, u64::MAX, 0))?;
+        let mut title = format!("{}, model {model}, among {SYNTHETIC} synthetic people", folder.display());
+        if let Some(threshold) = threshold {
+            title = format!("{title} (its makers compare two pictures at {threshold}; a gallery needs more)");
+        }
+        title.extend(passed_over.iter().map(|passed_over| format!("\n  passed over: {passed_over}")));
+        Ok(Self {
+            title,
+            model: model.to_string(),
+            dimension,
+            mean: Models::in_folder(&models).profile(&model)?.mean,
+            threshold: args.threshold.unwrap_or(0.5),
+            references: SYNTHETIC + enrolled.len() as u64,
+            travellers,
+            photographs: images,
+            models: Some(models),
+            source: Source::Among { given: enrolled, population, seed: args.seed },
         })
     }
 
@@ -155,6 +211,20 @@ impl Cast {
                     };
                 who.iter().zip(features.rows()).map(one).collect()
             }
+            Source::Among { given, population, seed } => {
+                let count = given.len() as u64;
+                let first = part.start.min(count)..part.end.min(count);
+                let mut people = given[first.start as usize..first.end as usize].to_vec();
+                let who: Vec<(u64, u64)> =
+                    (part.start.max(count)..part.end.max(count)).map(|i| (i, 0)).collect();
+                let features = population.captures(&who, |person, draw| draws(*seed, person, draw));
+                people.extend(who.iter().zip(features.rows()).map(|((person, _), features)| Enrolled {
+                    subject: name(*person),
+                    encounter: "e0".to_owned(),
+                    features: features.to_vec(),
+                }));
+                people
+            }
             Source::Given { rows, enrolled } => {
                 let part = &enrolled[part.start as usize..part.end as usize];
                 let one = |(row, label): &(u64, Label)| Enrolled {
@@ -170,7 +240,7 @@ impl Cast {
     /// The rows that are enrolled, where templates were given.
     pub(crate) fn enrolled_rows(&self) -> Vec<(u64, &str)> {
         match &self.source {
-            Source::Synthetic { .. } => Vec::new(),
+            Source::Synthetic { .. } | Source::Among { .. } => Vec::new(),
             Source::Given { enrolled, .. } => {
                 enrolled.iter().map(|(row, label)| (*row, label.subject.as_str())).collect()
             }

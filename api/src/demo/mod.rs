@@ -9,6 +9,8 @@ mod play;
 
 mod report;
 
+mod photographs;
+
 use crate::server;
 use clap::Args;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
@@ -17,7 +19,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Instant};
 #[derive(Args)]
 pub(crate) struct DemoArgs {
     /// Synthetic references.
-    #[arg(long, default_value_t = 100_000, conflicts_with = "templates")]
+    #[arg(long, default_value_t = 100_000, conflicts_with_all = ["templates", "images"])]
     references: u64,
     /// Features of a synthetic template.
     #[arg(long, default_value_t = 512, conflicts_with = "templates")]
@@ -44,10 +46,20 @@ pub(crate) struct DemoArgs {
     /// Write the split, each answer and the rates into this folder.
     #[arg(long, requires = "templates")]
     export: Option<PathBuf>,
+    /// Photographs instead (`anna_1.jpg`, `anna_2.jpg`: of one person): the best of each person is enrolled among 10,000 synthetic people, the others
+    /// are looked up over HTTP; who has one photograph only, or is called impostor or stranger, is not on record.
+    #[arg(long, conflicts_with = "templates")]
+    images: Option<PathBuf>,
+    /// Folder of models for them, made by `limen-index model install`.
+    #[arg(long, env = "LIMEN_MODELS", default_value = "limen-models")]
+    models: PathBuf,
+    /// Which of these, if there are several.
+    #[arg(long, requires = "images")]
+    model: Option<String>,
     /// Lookups to play: 500 with synthetic people, every probe with your own templates.
     #[arg(long)]
     lookups: Option<usize>,
-    /// Score from which on a reference is a candidate: 0.33 with synthetic people, 0.45 with your own.
+    /// Score from which on a reference is a candidate: 0.33 with synthetic people, 0.45 with your own templates, 0.5 with photographs.
     #[arg(long, allow_negative_numbers = true)]
     threshold: Option<f32>,
     /// Seed of all that is drawn.
@@ -75,15 +87,30 @@ pub(crate) fn run(args: &DemoArgs) -> anyhow::Result<()> {
     let serving = runtime.spawn(server::accept(listener, Arc::clone(&stage.node), None, async {
         let _ = stopped.await; // sent, or dropped: either way it is time
     }));
+    if args.images.is_some() {
+        photographs::play(&cast, &stage, address)?;
+        return linger(args, &cast, &stage, (address, &runtime), (stop, serving));
+    }
     let played = play::play(&cast, &stage, address)?;
     let report = report::Report::new(&cast, &stage, &played);
     report.print(began.elapsed());
     if let Some(folder) = &args.export {
         report.export(folder, &cast, &played)?;
     }
+    linger(args, &cast, &stage, (address, &runtime), (stop, serving))
+}
+
+/// Stays up until it is told to end.
+fn linger(
+    args: &DemoArgs,
+    cast: &cast::Cast,
+    stage: &stage::Stage,
+    (address, runtime): (SocketAddr, &tokio::runtime::Runtime),
+    (stop, serving): (tokio::sync::oneshot::Sender<()>, tokio::task::JoinHandle<()>),
+) -> anyhow::Result<()> {
     if !args.exit {
-        stage.leave_request(&cast)?;
-        report::invite(&stage, address);
+        stage.leave_request(cast)?;
+        report::invite(stage, address);
         runtime.block_on(tokio::signal::ctrl_c())?;
     }
     let _ = stop.send(()); // the server ends with the process at the latest

@@ -31,17 +31,23 @@ pub(crate) struct Play {
     pub(crate) names: HashMap<String, OwnReference>,
 }
 
-/// A lookup's request body.
-pub(crate) fn request(stage: &Stage, traveller: &Traveller, checkpoint: usize) -> Value {
-    let bytes: Vec<u8> = traveller.features.iter().flat_map(|x| x.to_le_bytes()).collect();
+/// A lookup's request body, without the probe.
+pub(crate) fn ground(stage: &Stage, checkpoint: usize, of: &str) -> Value {
     json!({
         "watchlists": stage.lists,
         "purpose": "border_control",
         "legal_basis": "eu_2018_1861",
-        "case_reference": format!("{} {}", CHECKPOINTS[checkpoint], traveller.row),
-        "probe": { "model": MODEL, "features": STANDARD.encode(bytes) },
+        "case_reference": format!("{} {of}", CHECKPOINTS[checkpoint]),
         "limit": 100,
     })
+}
+
+/// The whole of it.
+pub(crate) fn request(stage: &Stage, traveller: &Traveller, checkpoint: usize) -> Value {
+    let bytes: Vec<u8> = traveller.features.iter().flat_map(|x| x.to_le_bytes()).collect();
+    let mut request = ground(stage, checkpoint, &traveller.row.to_string());
+    request["probe"] = json!({ "model": MODEL, "features": STANDARD.encode(bytes) });
+    request
 }
 
 pub(crate) fn play(cast: &Cast, stage: &Stage, address: SocketAddr) -> anyhow::Result<Play> {

@@ -115,10 +115,7 @@ impl Report {
         println!("  latency  p50 {p50:.1} ms, p95 {p95:.1} ms, p99 {p99:.1} ms, each with a durable receipt");
         println!("  rate     {:.0} lookups/s from two checkpoints, kernel {}", self.rate, self.kernel);
         if let Some(sample) = &self.sample {
-            let first = &play::candidates(sample)[0];
-            println!("\nOne hit, rank 1:\n{}", indented(first));
-            println!("Its certificate (what was searched):\n{}", indented(&sample["certificate"]));
-            println!("Its receipt (where the audit log holds it):\n{}", indented(&sample["receipt"]));
+            show(sample);
         }
         println!("\nThe whole walk took {:.1} s.", walk.as_secs_f64());
     }
@@ -159,6 +156,13 @@ impl Report {
         println!("Split, answers and rates are in {}.", folder.display());
         Ok(())
     }
+}
+
+/// One hit, with what was searched and where it stands in the log.
+pub(crate) fn show(sample: &Value) {
+    println!("\nOne hit, rank 1:\n{}", indented(&play::candidates(sample)[0]));
+    println!("Its certificate (what was searched):\n{}", indented(&sample["certificate"]));
+    println!("Its receipt (where the audit log holds it):\n{}", indented(&sample["receipt"]));
 }
 
 fn indented(value: &Value) -> String {

@@ -16,7 +16,7 @@ use gallery::{
     law::{Allowance, Category, LegalBasis, PriorAuthorisation, Purpose, Role},
     publish,
     subject::Listing,
-    watchlist::Policy,
+    watchlist::{Gates, Policy},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use matcher::{
@@ -58,7 +58,14 @@ impl Stage {
         };
         // As many lookups, with as many pictures of one person, as are to be counted.
         let (listen, insecure_unlimited_searches) = (args.listen, true);
-        let config = Config { listen, insecure_unlimited_searches, ..Config::of_folder(path) };
+        let mut config = Config { listen, insecure_unlimited_searches, ..Config::of_folder(path) };
+        if let Some(models) = &cast.models {
+            config = Config {
+                models_folder: models.clone(),
+                image_model: Some(ModelId::new(&cast.model)?),
+                ..config
+            };
+        }
         let node = Arc::new(Node::open(&config, root)?);
         let began = Instant::now();
         fill(&node.gallery, cast, &lists)?;
@@ -74,7 +81,11 @@ impl Stage {
 
     /// Writes the first traveller's request there.
     pub(crate) fn leave_request(&self, cast: &Cast) -> std::io::Result<()> {
-        std::fs::write(self.request_file(), super::play::request(self, &cast.travellers[0], 0).to_string())
+        let request = match cast.photographs.first() {
+            Some(photograph) => super::photographs::request(self, photograph, 0),
+            None => super::play::request(self, &cast.travellers[0], 0),
+        };
+        std::fs::write(self.request_file(), request.to_string())
     }
 }
 
@@ -84,7 +95,7 @@ fn administrator(nation: &str) -> anyhow::Result<Caller> {
 
 /// A model and a watchlist a nation.
 fn furnish(gallery: &Gallery, cast: &Cast) -> anyhow::Result<Vec<WatchlistId>> {
-    let model = ModelId::new(MODEL)?;
+    let model = ModelId::new(&cast.model)?;
     let profile = ModelProfile::new(model.clone(), cast.dimension, cast.mean.clone())?;
     publish::add_model(gallery, &administrator(NATIONS[0])?, profile)?;
     let policy = Policy {
@@ -101,6 +112,7 @@ fn furnish(gallery: &Gallery, cast: &Cast) -> anyhow::Result<Vec<WatchlistId>> {
         categories: [Category::Wanted, Category::Missing].into(),
         model,
         threshold: Threshold::new(cast.threshold)?,
+        gates: Gates::default(),
         retention_days: 365,
         review_days: 365,
     };
@@ -176,6 +188,7 @@ fn fill(gallery: &Gallery, cast: &Cast, lists: &[WatchlistId]) -> anyhow::Result
                 watchlist: lists[at],
                 listing: Listing::plain(if turn % 10 == 0 { Category::Missing } else { Category::Wanted }),
                 features: person.features,
+                quality: None,
             });
         }
         for (nation, rows) in NATIONS.into_iter().zip(rows) {

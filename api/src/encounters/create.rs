@@ -1,11 +1,12 @@
 //! `POST /v1/subjects/{id}/encounters`
 
 use crate::{
-    body::{Key, Strict, path_value},
+    body::{Imaged, Key, path_value},
     caller::By,
     node::Node,
+    probe::{Enrollable, Files, SampleBody},
     problem::Problem,
-    wire::{ReceiptBody, Sample},
+    wire::ReceiptBody,
 };
 use axum::{
     Json,
@@ -34,12 +35,25 @@ pub(crate) struct EncounterBody {
     /// When the sample was captured.
     #[schema(value_type = Option<String>, format = DateTime)]
     captured_at: Option<Timestamp>,
-    template: Sample,
+    template: SampleBody,
 }
 
-impl From<EncounterBody> for NewEncounter {
-    fn from(body: EncounterBody) -> Self {
-        Self { reference: body.reference, captured_at: body.captured_at, sample: body.template.into() }
+impl EncounterBody {
+    /// Is an image to be looked at?
+    pub(crate) fn is_image(&self) -> bool {
+        self.template.is_image()
+    }
+
+    /// As it is to be enrolled, its template made here if an image came; `field` is where that stands in the request.
+    pub(crate) async fn encounter(
+        self,
+        node: &Node,
+        files: &Files,
+        field: &str,
+    ) -> Result<NewEncounter, Problem> {
+        let Self { reference, captured_at, template } = self;
+        let (sample, quality): Enrollable = node.enrollable(template.source(files, field)?, field).await?;
+        Ok(NewEncounter { reference, captured_at, sample, quality })
     }
 }
 
@@ -65,7 +79,7 @@ impl From<(Enrolled, Receipt)> for EnrolledResponse {
 
 /// Add an encounter to a subject of the caller's nation. It is searched on the watchlists on which the
 /// subject stands.
-#[utoipa::path(post, path = "/v1/subjects/{id}/encounters", tag = "subjects", extensions(("x-operation" = json!("collection"))), request_body = EncounterBody,
+#[utoipa::path(post, path = "/v1/subjects/{id}/encounters", tag = "subjects", extensions(("x-operation" = json!("collection"))), request_body(content((EncounterBody = "application/json"), (EncounterBody = "multipart/form-data"))),
     params(
         ("id" = String, Path, description = "Limen's id of the subject"),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer"),
@@ -80,12 +94,17 @@ pub(crate) async fn create_encounter(
     By(caller): By,
     Path(id): Path<String>,
     key: Key,
-    Strict { value: body, hash }: Strict<EncounterBody>,
+    Imaged { value: body, hash, files, room }: Imaged<EncounterBody>,
 ) -> Result<(StatusCode, Json<EnrolledResponse>), Problem> {
     let idempotency = key.with(hash);
     let subject: SubjectId = path_value(&id, "id")?;
-    let enrol =
-        move |gallery: &_| enrol::enrol_encounter(gallery, &caller, subject, body.into(), idempotency);
+    if body.is_image() {
+        let caller = caller.clone();
+        node.blocking(move |gallery| enrol::may_enrol(gallery, &caller, &[])).await?;
+    }
+    let new = body.encounter(&node, &files, "template").await?;
+    drop(room);
+    let enrol = move |gallery: &_| enrol::enrol_encounter(gallery, &caller, subject, new, idempotency);
     let enrolled = node.blocking(enrol).await.map_err(Problem::of_one_encounter)?;
     Ok((StatusCode::CREATED, Json(enrolled.into())))
 }

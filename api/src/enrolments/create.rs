@@ -15,6 +15,7 @@ use gallery::{
     law::{Category, OwnReference},
     subject::Listing,
 };
+use matcher::quality::Quality;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
@@ -54,6 +55,9 @@ struct RowBody {
     /// Features of the watchlist's model.
     #[schema(schema_with = wire::features)]
     features: Features,
+    /// How good the image is of which they were made, if they were: held against the watchlist's gate. As `/v1/extractions` tells it.
+    #[schema(value_type = Object)]
+    quality: Option<Quality>,
 }
 
 /// What became of the rows, in their order.
@@ -99,10 +103,10 @@ pub(crate) async fn create_enrolments(
         return Err(Problem::of(Kind::Invalid, "rows", "there is no row"));
     }
     let rows = rows.into_iter().map(|row| {
-        let RowBody { subject, encounter, watchlist, category, handling, grading, instruction, features } =
-            row;
+        let RowBody { subject, encounter, watchlist, category, features, quality, .. } = row;
+        let (handling, grading, instruction) = (row.handling, row.grading, row.instruction);
         let listing = Listing { category, remarks: Remarks { handling, grading, instruction } };
-        BulkRow { subject, encounter, watchlist, listing, features: features.0 }
+        BulkRow { subject, encounter, watchlist, listing, features: features.0, quality }
     });
     let rows: Vec<BulkRow> = rows.collect();
     let enrol = move |gallery: &_| enrol_batch::enrol_batch(gallery, &caller, rows);

@@ -1,11 +1,12 @@
 //! `POST /v1/lookups`
 
 use crate::{
-    body::{Key, Strict},
+    body::{Imaged, Key},
     caller::By,
     node::Node,
+    probe::SampleBody,
     problem::Problem,
-    wire::{self, CertificateBody, ReceiptBody, Sample, TermsBody, Threshold},
+    wire::{self, CertificateBody, ReceiptBody, TermsBody, Threshold},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
@@ -38,7 +39,7 @@ pub(crate) struct LookupBody {
     /// The authorisation of the search, where a watchlist wants one.
     #[schema(value_type = Option<String>)]
     authorisation: Option<AuthorisationReference>,
-    probe: Sample,
+    probe: SampleBody,
     /// How many candidates to list at most: 1 to 100, 20 if absent.
     limit: Option<u32>,
     /// A stricter threshold than the watchlists' own, for who may see scores.
@@ -116,10 +117,12 @@ struct ListedBody {
 }
 
 /// Search watchlists with a probe.
-#[utoipa::path(post, path = "/v1/lookups", tag = "lookups", extensions(("x-operation" = json!("consultation"))), request_body = LookupBody,
+#[utoipa::path(post, path = "/v1/lookups", tag = "lookups", extensions(("x-operation" = json!("consultation"))), request_body(content((LookupBody = "application/json"), (LookupBody = "multipart/form-data"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
     responses(
         (status = 200, body = LookupResponse, description = "Answered, and in the audit log"),
+        (status = 422, body = Problem, content_type = "application/problem+json",
+            description = "A value is not acceptable; or, with `decision` and `receipt`, inconclusive: the image is not enough to search with"),
         (status = 429, body = Problem, content_type = "application/problem+json",
             description = "The caller searches too often, or with too many probes that are alike or around the same subject; `Retry-After` says when it may again. Send the best picture of a person, and repeat a request under its key"),
         (status = 503, body = LookupResponse, description = "Inconclusive: the node could not search everything"),
@@ -130,23 +133,34 @@ pub(crate) async fn create_lookup(
     State(node): State<Arc<Node>>,
     By(caller): By,
     key: Key,
-    Strict { value: body, hash }: Strict<LookupBody>,
+    Imaged { value: body, hash, files, room }: Imaged<LookupBody>,
 ) -> Result<(StatusCode, Json<LookupResponse>), Problem> {
     let idempotency = key.with(hash);
+    let ground = Ground {
+        purpose: body.purpose,
+        legal_basis: body.legal_basis,
+        case_reference: body.case_reference,
+        authorisation: body.authorisation,
+    };
+    if body.probe.is_image() {
+        let asked = (caller.clone(), body.watchlists.clone(), ground.clone());
+        node.blocking(move |gallery| lookup::may_search(gallery, &asked.0, &asked.1, &asked.2)).await?;
+    }
+    let (probe, faces) = node.probe(body.probe.source(&files, "probe")?).await?;
+    drop(room);
     let request = LookupRequest {
         watchlists: body.watchlists,
-        ground: Ground {
-            purpose: body.purpose,
-            legal_basis: body.legal_basis,
-            case_reference: body.case_reference,
-            authorisation: body.authorisation,
-        },
-        probe: body.probe.into(),
+        ground,
+        probe,
         limit: body.limit.unwrap_or(20),
         threshold: body.threshold.map(|threshold| threshold.0),
     };
     let prepared =
-        node.blocking(move |gallery| lookup::prepare(gallery, &caller, request, idempotency)).await?;
+        node.blocking(move |gallery| lookup::prepare(gallery, &caller, request, idempotency)).await;
+    let prepared = match prepared {
+        Ok(prepared) => prepared,
+        Err(problem) => return Err(node.inconclusive(problem, faces).await),
+    };
     let (answer, receipt) = match prepared {
         Preparation::Answered(answer, receipt) => (*answer, receipt),
         Preparation::Search(prepared) => {

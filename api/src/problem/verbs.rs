@@ -4,8 +4,8 @@ use super::{Kind, Problem};
 use gallery::{
     GenerationError, SubjectChangeError, access::AccessError, administer::AdministerError,
     authorise::AuthoriseError, dedup::DedupError, enrol::EnrolError, evidence::EvidenceError,
-    export::ExportError, inspect::InspectError, jobs::JobError, lookup::LookupError, publish::PublishError,
-    rebuild::RebuildError, retention::RetentionError, verify::VerifyError,
+    export::ExportError, extract::ExtractError, inspect::InspectError, jobs::JobError, lookup::LookupError,
+    publish::PublishError, rebuild::RebuildError, retention::RetentionError, verify::VerifyError,
 };
 
 impl From<LookupError> for Problem {
@@ -19,10 +19,20 @@ impl From<LookupError> for Problem {
             }
             LookupError::Model { .. } => Self::of(Kind::Invalid, "probe.model", detail),
             LookupError::Probe(_) => Self::of(Kind::Invalid, "probe.features", detail),
+            LookupError::Declined(declined) => (*declined).into(),
             LookupError::Looser { .. } => Self::of(Kind::Invalid, "threshold", detail),
             LookupError::Limit => Self::of(Kind::Invalid, "limit", detail),
             LookupError::Key(error) => error.into(),
             LookupError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<ExtractError> for Problem {
+    fn from(error: ExtractError) -> Self {
+        match error {
+            ExtractError::Refused(refusal) => Self::refused(&refusal, |_| "Authorization".to_owned()),
+            ExtractError::Node(error) => error.into(),
         }
     }
 }
@@ -71,6 +81,9 @@ impl From<EnrolError> for Problem {
             }
             EnrolError::Features { index, .. } => {
                 Self::of(Kind::Invalid, format!("encounters[{index}].template.features"), detail)
+            }
+            EnrolError::Quality { index, .. } => {
+                Self::of(Kind::Invalid, format!("encounters[{index}].template.image"), detail)
             }
             EnrolError::Exists { encounter: None } => Self::of(Kind::Exists, "reference", detail),
             EnrolError::Exists { encounter: Some(index) } => {

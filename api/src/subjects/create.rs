@@ -1,7 +1,7 @@
 //! `POST /v1/subjects`
 
 use crate::{
-    body::{Key, Strict},
+    body::{Imaged, Key},
     caller::By,
     encounters::create::{EncounterBody, EnrolledResponse},
     node::Node,
@@ -60,7 +60,7 @@ impl EntryBody {
 }
 
 /// Enrol a subject. The next lookup finds it.
-#[utoipa::path(post, path = "/v1/subjects", tag = "subjects", extensions(("x-operation" = json!("collection"))), request_body = SubjectBody,
+#[utoipa::path(post, path = "/v1/subjects", tag = "subjects", extensions(("x-operation" = json!("collection"))), request_body(content((SubjectBody = "application/json"), (SubjectBody = "multipart/form-data"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
     responses(
         (status = 201, body = EnrolledResponse),
@@ -71,14 +71,24 @@ pub(crate) async fn create_subject(
     State(node): State<Arc<Node>>,
     By(caller): By,
     key: Key,
-    Strict { value: body, hash }: Strict<SubjectBody>,
+    Imaged { value: body, hash, files, room }: Imaged<SubjectBody>,
 ) -> Result<(StatusCode, Json<EnrolledResponse>), Problem> {
     let idempotency = key.with(hash);
-    let new = NewSubject {
-        reference: body.reference,
-        entries: body.entries.into_iter().map(EntryBody::listed).collect(),
-        encounters: body.encounters.into_iter().map(Into::into).collect(),
-    };
+    let entries: Vec<_> = body.entries.into_iter().map(EntryBody::listed).collect();
+    if body.encounters.iter().any(EncounterBody::is_image) {
+        let (caller, lists) = (caller.clone(), entries.iter().map(|(list, _)| *list).collect::<Vec<_>>());
+        node.blocking(move |gallery| enrol::may_enrol(gallery, &caller, &lists)).await?;
+    }
+    if body.encounters.len() > enrol::ENCOUNTER_LIMIT {
+        return Err(enrol::EnrolError::EncounterCount.into());
+    }
+    let mut encounters = Vec::with_capacity(body.encounters.len());
+    for (index, encounter) in body.encounters.into_iter().enumerate() {
+        let field = format!("encounters[{index}].template");
+        encounters.push(encounter.encounter(&node, &files, &field).await?);
+    }
+    drop(room);
+    let new = NewSubject { reference: body.reference, entries, encounters };
     let enrolled =
         node.blocking(move |gallery| enrol::enrol_subject(gallery, &caller, new, idempotency)).await?;
     Ok((StatusCode::CREATED, Json(enrolled.into())))

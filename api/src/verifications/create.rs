@@ -1,11 +1,12 @@
 //! `POST /v1/verifications`
 
 use crate::{
-    body::{Key, Strict},
+    body::{Imaged, Key},
     caller::By,
     node::Node,
+    probe::SampleBody,
     problem::Problem,
-    wire::{self, CertificateBody, ReceiptBody, Sample, TermsBody, Threshold},
+    wire::{self, CertificateBody, ReceiptBody, TermsBody, Threshold},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
@@ -38,7 +39,7 @@ pub(crate) struct VerificationBody {
     /// The authorisation of the search, where the watchlist wants one.
     #[schema(value_type = Option<String>)]
     authorisation: Option<AuthorisationReference>,
-    probe: Sample,
+    probe: SampleBody,
     /// A stricter threshold than the watchlist's own, for who may see scores.
     #[schema(value_type = Option<f32>)]
     threshold: Option<Threshold>,
@@ -75,10 +76,12 @@ pub(crate) struct VerificationResponse {
 }
 
 /// Compare a probe with one subject.
-#[utoipa::path(post, path = "/v1/verifications", tag = "verifications", extensions(("x-operation" = json!("consultation"))), request_body = VerificationBody,
+#[utoipa::path(post, path = "/v1/verifications", tag = "verifications", extensions(("x-operation" = json!("consultation"))), request_body(content((VerificationBody = "application/json"), (VerificationBody = "multipart/form-data"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
     responses(
         (status = 200, body = VerificationResponse),
+        (status = 422, body = Problem, content_type = "application/problem+json",
+            description = "A value is not acceptable; or, with `decision` and `receipt`, inconclusive: the image is not enough to compare"),
         (status = 429, body = Problem, content_type = "application/problem+json",
             description = "The caller searches too often, or with too many probes that are alike or around the same subject; `Retry-After` says when it may again. Send the best picture of a person, and repeat a request under its key"),
         (status = 503, body = VerificationResponse, description = "Inconclusive: the node could not compare everything"),
@@ -89,24 +92,35 @@ pub(crate) async fn create_verification(
     State(node): State<Arc<Node>>,
     By(caller): By,
     key: Key,
-    Strict { value: body, hash }: Strict<VerificationBody>,
+    Imaged { value: body, hash, files, room }: Imaged<VerificationBody>,
 ) -> Result<(StatusCode, Json<VerificationResponse>), Problem> {
     let idempotency = key.with(hash);
+    let (watchlist, subject) = (body.watchlist, body.subject);
+    let ground = Ground {
+        purpose: body.purpose,
+        legal_basis: body.legal_basis,
+        case_reference: body.case_reference,
+        authorisation: body.authorisation,
+    };
+    if body.probe.is_image() {
+        let asked = (caller.clone(), ground.clone());
+        let may = move |gallery: &_| verify::may_verify(gallery, &asked.0, (watchlist, subject), &asked.1);
+        node.blocking(may).await?;
+    }
+    let (probe, faces) = node.probe(body.probe.source(&files, "probe")?).await?;
+    drop(room);
     let request = VerificationRequest {
-        watchlist: body.watchlist,
-        subject: body.subject,
-        ground: Ground {
-            purpose: body.purpose,
-            legal_basis: body.legal_basis,
-            case_reference: body.case_reference,
-            authorisation: body.authorisation,
-        },
-        probe: body.probe.into(),
+        watchlist,
+        subject,
+        ground,
+        probe,
         threshold: body.threshold.map(|threshold| threshold.0),
     };
-    let answered =
-        node.blocking(move |gallery| verify::verify(gallery, &caller, request, idempotency)).await?;
-    let (answer, receipt) = answered;
+    let answered = node.blocking(move |gallery| verify::verify(gallery, &caller, request, idempotency)).await;
+    let (answer, receipt) = match answered {
+        Ok(answered) => answered,
+        Err(problem) => return Err(node.inconclusive(problem, faces).await),
+    };
     let receipt = ReceiptBody::proven(receipt, node.prove(receipt).await);
     let VerificationAnswer {
         verification,

@@ -6,7 +6,7 @@ use crate::{
     node::Node,
     problem::Problem,
     watchlists::read::WatchlistResponse,
-    wire::{self, ReceiptBody, Threshold},
+    wire::{self, GatesBody, ReceiptBody, Threshold},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
@@ -58,6 +58,8 @@ pub(crate) struct WatchlistBody {
     /// From which score on a reference is a candidate.
     #[schema(value_type = f32)]
     threshold: Threshold,
+    /// How good images must be.
+    quality: Option<GatesBody>,
     /// For how many days after listing an entry may be searched.
     retention_days: u32,
     /// After how many days a person is to look whether an entry is still needed; the end of retention if not given.
@@ -100,6 +102,7 @@ pub(crate) async fn create_watchlist(
         categories: body.categories,
         model: body.model,
         threshold: body.threshold.0,
+        gates: body.quality.map(Into::into).unwrap_or_default(),
         retention_days: body.retention_days,
         review_days: body.review_days.unwrap_or(body.retention_days),
     };

@@ -54,6 +54,8 @@ pub(crate) struct WatchlistResponse {
     #[schema(value_type = String)]
     model: ModelId,
     threshold: f32,
+    /// How good images must be.
+    quality: wire::GatesBody,
     retention_days: u32,
     review_days: u32,
     #[schema(value_type = String, format = DateTime)]
@@ -76,6 +78,7 @@ impl From<&Watchlist> for WatchlistResponse {
             categories: policy.categories,
             model: policy.model,
             threshold: policy.threshold.value(),
+            quality: policy.gates.into(),
             retention_days: policy.retention_days,
             review_days: policy.review_days,
             created_at: watchlist.created_at,

@@ -19,7 +19,7 @@ use gallery::{
     lookup::{self, LookupError, LookupRequest, Preparation},
     publish,
     subject::RawFeatures,
-    watchlist::Policy,
+    watchlist::{Gates, Policy},
 };
 use matcher::{
     score::Threshold,
@@ -91,7 +91,8 @@ fn guard(place: &Path) -> anyhow::Result<()> {
     let mut chance = ChaCha8Rng::seed_from_u64(1);
     let mut prepare = |(_, gallery, list): &(TempDir, Gallery, WatchlistId)| {
         let features = (0..DIMENSION).map(|_| chance.next_u32() as f32 / u32::MAX as f32 - 0.5).collect();
-        let request = LookupRequest { probe: RawFeatures { model: model()?, features }, ..request(*list)? };
+        let request =
+            LookupRequest { probe: RawFeatures { model: model()?, features }.into(), ..request(*list)? };
         let began = Instant::now();
         let prepared = lookup::prepare(gallery, &caller, request, None)?;
         let took = began.elapsed();
@@ -134,6 +135,7 @@ fn policy() -> anyhow::Result<Policy> {
         categories: [Category::Wanted].into(),
         model: model()?,
         threshold: Threshold::new(0.5)?,
+        gates: Gates::default(),
         retention_days: 9,
         review_days: 9,
     })
@@ -147,7 +149,7 @@ fn request(list: WatchlistId) -> anyhow::Result<LookupRequest> {
         authorisation: None,
     };
     let probe = RawFeatures { model: model()?, features: vec![1.0; 64] };
-    Ok(LookupRequest { watchlists: vec![list], ground, probe, limit: 20, threshold: None })
+    Ok(LookupRequest { watchlists: vec![list], ground, probe: probe.into(), limit: 20, threshold: None })
 }
 
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {

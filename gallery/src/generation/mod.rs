@@ -40,7 +40,7 @@ pub(crate) enum Delta {
     /// A model profile came into use.
     Model(ModelProfile),
     /// A watchlist was made.
-    Watchlist(Watchlist),
+    Watchlist(Box<Watchlist>),
     /// A new reference, and the watchlists on which it stands.
     Reference { key: EncounterKey, subject: SubjectId, template: Template, lists: Vec<WatchlistId> },
     /// The watchlists on which a reference now stands.
@@ -140,7 +140,7 @@ impl Snapshot {
                     Arc::make_mut(&mut self.models).insert(profile.id().clone(), profile);
                 }
                 Delta::Watchlist(watchlist) => {
-                    Arc::make_mut(&mut self.catalogue).insert(watchlist.id, Arc::new(watchlist));
+                    Arc::make_mut(&mut self.catalogue).insert(watchlist.id, Arc::new(*watchlist));
                 }
                 Delta::Reference { key, subject, template, lists } => {
                     let model = template.model().clone();

@@ -23,6 +23,7 @@ fn fill(house: &House, numbers: std::ops::Range<u16>) {
         watchlist: house.list,
         listing: Listing::plain(Category::Wanted),
         features: features(n).to_vec(),
+        quality: None,
     };
     enrol_batch::enrol_batch(&house.gallery, &utopia(), numbers.map(row).collect()).unwrap();
 }

@@ -292,6 +292,7 @@ fn a_contested_subject_comes_on_no_list_by_a_bulk_enrolment() {
             watchlist,
             listing: Listing::plain(Category::Wanted),
             features: axis(0).to_vec(),
+            quality: None,
         };
         let (outcome, _) = crate::enrol_batch::enrol_batch(&house.gallery, &utopia(), vec![row]).unwrap();
         assert_eq!(
@@ -335,6 +336,7 @@ fn an_erased_reference_is_free_for_bulk_enrolment() {
             watchlist: house.list,
             listing: Listing::plain(Category::Wanted),
             features: axis(1).to_vec(),
+            quality: None,
         };
         let (outcome, _) = crate::enrol_batch::enrol_batch(&house.gallery, &utopia(), vec![row]).unwrap();
         assert_eq!(outcome, [crate::enrol_batch::RowOutcome::Enrolled]);

@@ -33,6 +33,7 @@ fn fill(house: &House, numbers: std::ops::Range<u64>) {
         watchlist: house.list,
         listing: Listing::plain(Category::Wanted),
         features: face(n).to_vec(),
+        quality: None,
     };
     crate::enrol_batch::enrol_batch(&house.gallery, &utopia(), numbers.map(row).collect()).unwrap();
 }

@@ -53,7 +53,7 @@ fn enrol(house: &House, name: &str, axis: usize, handling: Option<&str>) -> Subj
     let mut listing = Listing::plain(Category::Missing);
     listing.remarks.handling = handling.map(|text| text.parse().unwrap());
     let sample = sample(super::axis(axis));
-    let encounters = vec![NewEncounter { reference: None, captured_at: None, sample }];
+    let encounters = vec![NewEncounter { reference: None, captured_at: None, sample, quality: None }];
     let new =
         NewSubject { reference: name.parse().unwrap(), entries: vec![(house.list, listing)], encounters };
     enrol::enrol_subject(&house.gallery, &utopia(), new, None).unwrap().0.subject

@@ -55,7 +55,8 @@ fn an_auditor_reads_what_its_own_nation_did_and_nobody_whom_it_was_not_shown() {
     for (n, code) in [(0, "H1"), (1, "H3: x")] {
         let remarks = Remarks { handling: Some(code.parse().unwrap()), ..Remarks::default() };
         let listing = Listing { category: Category::Wanted, remarks };
-        let encounters = vec![NewEncounter { reference: None, captured_at: None, sample: sample(axis(n)) }];
+        let encounters =
+            vec![NewEncounter { reference: None, captured_at: None, sample: sample(axis(n)), quality: None }];
         let new =
             NewSubject { reference: code.parse().unwrap(), entries: vec![(house.list, listing)], encounters };
         enrol::enrol_subject(&house.gallery, &utopia(), new, None).unwrap();

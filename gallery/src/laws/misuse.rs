@@ -143,7 +143,7 @@ fn of_a_thousand_honest_sessions_at_most_one_is_stopped() {
     let drivers = (1..=(count / SESSIONS).max(1)).map(|gate| 1_000_000 * gate);
     for person in (0..LISTED).chain(drivers) {
         let sample = population.capture(person, 0);
-        let encounters = vec![NewEncounter { reference: None, captured_at: None, sample }];
+        let encounters = vec![NewEncounter { reference: None, captured_at: None, sample, quality: None }];
         let entries = vec![(list, Listing::plain(Category::Missing))];
         let new = NewSubject { reference: format!("{person}").parse().unwrap(), entries, encounters };
         enrol::enrol_subject(&house.gallery, &utopia(), new, None).unwrap();
@@ -164,8 +164,11 @@ fn of_a_thousand_honest_sessions_at_most_one_is_stopped() {
             let probe = next();
             // One capture in five is sent once more, as after a broken connection.
             for _ in 0..=u8::from(chance.next_u32().is_multiple_of(5)) {
-                let request =
-                    LookupRequest { watchlists: vec![list], probe: probe.clone(), ..house.request(axis(0)) };
+                let request = LookupRequest {
+                    watchlists: vec![list],
+                    probe: probe.clone().into(),
+                    ..house.request(axis(0))
+                };
                 searches += 1;
                 if let Some((answer, _)) = met.note(house.ask(&caller, request, None))
                     && answer.decision == Decision::Hit
@@ -178,8 +181,13 @@ fn of_a_thousand_honest_sessions_at_most_one_is_stopped() {
         if let Some(subject) = met.hit {
             hits += 1;
             let ground = house.request(axis(0)).ground;
-            let asked =
-                VerificationRequest { watchlist: list, subject, ground, probe: next(), threshold: None };
+            let asked = VerificationRequest {
+                watchlist: list,
+                subject,
+                ground,
+                probe: next().into(),
+                threshold: None,
+            };
             match verify::verify(&house.gallery, &caller, asked, None) {
                 Err(VerifyError::Lookup(error)) => drop(met.note::<()>(Err(error))),
                 answer => drop(answer.unwrap()),

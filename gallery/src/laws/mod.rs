@@ -11,6 +11,7 @@ mod log;
 mod misuse;
 mod reassign;
 mod record;
+mod sample;
 mod search;
 
 use crate::{
@@ -32,7 +33,7 @@ use crate::{
     publish,
     subject::{Listing, NewEncounter, NewSubject, RawFeatures},
     timestamp::Timestamp,
-    watchlist::Policy,
+    watchlist::{Gates, Policy},
 };
 use audit::receipt::Receipt;
 use matcher::{
@@ -116,6 +117,7 @@ pub(super) fn policy(name: &str) -> Policy {
         categories: [Category::Wanted, Category::Missing].into(),
         model: model(),
         threshold: Threshold::new(0.9).unwrap(),
+        gates: Gates::default(),
         retention_days: 10,
         review_days: 10,
     }
@@ -170,7 +172,7 @@ impl House {
                 case_reference,
                 authorisation: None,
             },
-            probe: sample(features),
+            probe: sample(features).into(),
             limit: 10,
             threshold: None,
         }
@@ -205,7 +207,8 @@ impl House {
         features: [f32; DIMENSION],
         key: Option<Idempotency>,
     ) -> Result<(SubjectId, Receipt), EnrolError> {
-        let encounter = NewEncounter { reference: None, captured_at: None, sample: sample(features) };
+        let encounter =
+            NewEncounter { reference: None, captured_at: None, sample: sample(features), quality: None };
         let new = NewSubject {
             reference: name.parse().unwrap(),
             entries: vec![(self.list, Listing::plain(Category::Wanted))],

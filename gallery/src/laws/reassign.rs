@@ -22,6 +22,7 @@ impl House {
             reference: Some(format!("{name}-{n}").parse().unwrap()),
             captured_at: None,
             sample: sample(axis(*n)),
+            quality: None,
         };
         let new = NewSubject {
             reference: name.parse().unwrap(),
@@ -149,6 +150,7 @@ fn a_name_that_both_have_is_kept_in_the_move_and_what_was_moved_is_not_enrolled_
         reference: Some(name.parse().unwrap()),
         captured_at: None,
         sample: sample(axis(n)),
+        quality: None,
     };
     let person = |name: &str, encounters| {
         let entries = vec![(house.list, Listing::plain(Category::Wanted))];
@@ -169,6 +171,7 @@ fn a_name_that_both_have_is_kept_in_the_move_and_what_was_moved_is_not_enrolled_
         watchlist: house.list,
         listing: Listing::plain(Category::Wanted),
         features: axis(0).to_vec(),
+        quality: None,
     };
     let (outcomes, _) = enrol_batch::enrol_batch(&house.gallery, &utopia(), vec![row]).unwrap();
     assert!(matches!(outcomes[..], [RowOutcome::Already]), "{outcomes:?}");
@@ -182,7 +185,7 @@ fn who_is_enrolled_while_merged_is_the_others_or_nobodys() {
     let (all, _) = house.person("all", &[7]);
     for round in 0..30 {
         let (one, _) = house.person(&format!("p{round}"), &[6]);
-        let new = NewEncounter { reference: None, captured_at: None, sample: sample(axis(5)) };
+        let new = NewEncounter { reference: None, captured_at: None, sample: sample(axis(5)), quality: None };
         std::thread::scope(|scope| {
             scope.spawn(|| drop(enrol::enrol_encounter(&house.gallery, &utopia(), one, new, None)));
             scope.spawn(|| reassign::merge(&house.gallery, &utopia(), one, all, None).unwrap());

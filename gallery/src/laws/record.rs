@@ -134,6 +134,7 @@ fn row(subject: &str, encounter: &str, list: WatchlistId, features: [f32; DIMENS
         watchlist: list,
         listing: Listing::plain(Category::Wanted),
         features: features.to_vec(),
+        quality: None,
     }
 }
 
@@ -219,6 +220,7 @@ fn nobody_is_enrolled_with_a_template_that_no_list_of_theirs_is_searched_with() 
         reference: None,
         captured_at: None,
         sample: RawFeatures { model: model.clone(), features: axis(0).to_vec() },
+        quality: None,
     };
     let put = |encounters| {
         let entries = vec![(house.list, Listing::plain(Category::Wanted))];
@@ -253,7 +255,7 @@ fn a_token_for_one_list_neither_sees_nor_changes_people_on_others() {
     assert!(matches!(retired, Err(SubjectChangeError::Unknown)));
     let seen = inspect::inspect(&house.gallery, &caller, &Which::Id(subject));
     assert!(matches!(seen, Err(inspect::InspectError::Unknown)));
-    let new = NewEncounter { reference: None, captured_at: None, sample: sample(axis(1)) };
+    let new = NewEncounter { reference: None, captured_at: None, sample: sample(axis(1)), quality: None };
     let added = enrol::enrol_encounter(&house.gallery, &caller, subject, new, None);
     assert!(matches!(added, Err(EnrolError::Unknown)));
     // Nor people who stood there once.

@@ -73,8 +73,12 @@ fn several_references_of_a_subject_make_one_candidate_with_the_best_score() {
     let subject = house.enrol("a", axis(0)).unwrap();
     let mut near = axis(0);
     near[1] = 0.3;
-    let new =
-        NewEncounter { reference: Some("second".parse().unwrap()), captured_at: None, sample: sample(near) };
+    let new = NewEncounter {
+        reference: Some("second".parse().unwrap()),
+        captured_at: None,
+        sample: sample(near),
+        quality: None,
+    };
     let add = || enrol::enrol_encounter(&house.gallery, &utopia(), subject, new.clone(), None);
     let (added, _) = add().unwrap();
     let answer = house.look(near);
@@ -107,7 +111,8 @@ fn candidates_name_only_the_watchlists_whose_threshold_they_reach() {
     let house = House::build();
     let strict = Policy { threshold: Threshold::new(0.99).unwrap(), ..policy("strict") };
     let (strict, _) = publish::create_watchlist(&house.gallery, &utopia(), strict, None).unwrap();
-    let encounter = NewEncounter { reference: None, captured_at: None, sample: sample(axis(0)) };
+    let encounter =
+        NewEncounter { reference: None, captured_at: None, sample: sample(axis(0)), quality: None };
     let new = NewSubject {
         reference: "a".parse().unwrap(),
         entries: vec![
@@ -178,7 +183,13 @@ fn verification_compares_with_one_subject_of_the_watchlist() {
     let ask = |subject, features| {
         let LookupRequest { ground, .. } = house.request(features);
         let probe = sample(features);
-        let request = VerificationRequest { watchlist: house.list, subject, ground, probe, threshold: None };
+        let request = VerificationRequest {
+            watchlist: house.list,
+            subject,
+            ground,
+            probe: probe.into(),
+            threshold: None,
+        };
         verify::verify(&house.gallery, &utopia(), request, None).map(|(answer, _)| answer)
     };
     let same = ask(subject, axis(0)).unwrap();
@@ -224,7 +235,12 @@ fn what_is_searched_equals_the_record_after_any_history() {
                 record.insert(subject, vec![features]);
             }
             (6, Some(subject)) => {
-                let new = NewEncounter { reference: None, captured_at: None, sample: sample(features) };
+                let new = NewEncounter {
+                    reference: None,
+                    captured_at: None,
+                    sample: sample(features),
+                    quality: None,
+                };
                 enrol::enrol_encounter(&house.gallery, &utopia(), subject, new, None).unwrap();
                 record.get_mut(&subject).unwrap().push(features);
             }
@@ -315,8 +331,12 @@ fn an_approximate_index_finds_candidates_and_never_says_that_there_are_none() {
     let house = House::build();
     let twice = |n: u32| {
         let near = somebody(n).map(|feature| feature + 0.01);
-        let encounter =
-            |features| NewEncounter { reference: None, captured_at: None, sample: sample(features) };
+        let encounter = |features| NewEncounter {
+            reference: None,
+            captured_at: None,
+            sample: sample(features),
+            quality: None,
+        };
         let new = NewSubject {
             reference: format!("p{n}").parse().unwrap(),
             entries: vec![(house.list, Listing::plain(Category::Wanted))],

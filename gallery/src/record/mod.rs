@@ -282,7 +282,7 @@ pub(crate) fn open_for_writing(path: &Path, create: bool) -> Result<Connection, 
 }
 
 /// Every schema that a store had, and the last.
-fn migrations() -> Result<[refinery::Migration; 5], StoreError> {
+fn migrations() -> Result<[refinery::Migration; 6], StoreError> {
     let migration = |name: &str, sql: &str| {
         refinery::Migration::unapplied(name, sql).map_err(|error| StoreError::Damaged(error.to_string()))
     };
@@ -292,13 +292,14 @@ fn migrations() -> Result<[refinery::Migration; 5], StoreError> {
         migration("V3__grants", include_str!("migrations/V3__grants.sql"))?,
         migration("V4__handling", include_str!("migrations/V4__handling.sql"))?,
         migration("V5__sealed_events", include_str!("migrations/V5__sealed_events.sql"))?,
+        migration("V6__gates", include_str!("migrations/V6__gates.sql"))?,
     ])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handling::Grading;
+    use crate::{handling::Grading, watchlist::Gates};
     use rusqlite::params;
 
     /// As a store was before entries had terms and events were sealed.
@@ -339,6 +340,7 @@ mod tests {
             let mut lists: Vec<_> = catalogue.values().collect();
             lists.sort_by_key(|list| list.id);
             assert!(lists.iter().all(|list| list.policy.defaults.grading == Grading::UNKNOWN));
+            assert!(lists.iter().all(|list| list.policy.gates == Gates::default()));
             lists.iter().map(|list| list.policy.defaults.handling.to_string()).collect()
         };
         assert_eq!(handling, ["H1", "H3: ask the owner"]);

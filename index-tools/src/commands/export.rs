@@ -124,7 +124,7 @@ impl Export {
     }
 
     fn by_node(&self, node: &Node, out: &mut Out) -> Result<(), Failure> {
-        let (id, _) = node.watchlist(&self.watchlist)?;
+        let (id, ..) = node.watchlist(&self.watchlist)?;
         let path = format!("/v1/watchlists/{id}/references");
         let end = node.lines("GET", &path, None, |mut line| {
             if line.get("features").is_none() {

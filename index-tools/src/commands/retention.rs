@@ -69,7 +69,7 @@ impl Retention {
                         text.rsplit_once('=').and_then(|(list, count)| Some((list, count.parse().ok()?)));
                     let wrong = || Failure::Argument(format!("{text} is not WATCHLIST=COUNT"));
                     let (list, count) = parts.ok_or_else(wrong)?;
-                    counts.insert(target.watchlist(list)?, count);
+                    counts.insert(target.watchlist(list)?.0, count);
                 }
                 let (erased, held_back): (u64, Vec<Value>) = match &target {
                     Target::Node(node) => {

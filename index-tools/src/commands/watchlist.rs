@@ -10,9 +10,13 @@ use gallery::{
     inspect,
     law::{Category, LegalBasis, PriorAuthorisation, Purpose, WatchlistName},
     publish,
-    watchlist::Policy,
+    watchlist::{Gates, Policy},
 };
-use matcher::{score::Threshold, template::ModelId};
+use matcher::{
+    quality::{Component, Gate},
+    score::Threshold,
+    template::ModelId,
+};
 
 /// Watchlists: lawful selections of the gallery.
 #[derive(Args)]
@@ -30,7 +34,7 @@ enum Action {
         #[command(flatten)]
         nation: For,
         #[command(flatten)]
-        policy: PolicyArgs,
+        policy: Box<PolicyArgs>,
     },
     /// List a nation's watchlists.
     List {
@@ -73,12 +77,27 @@ struct PolicyArgs {
     /// Score from which on a reference is a candidate.
     #[arg(long, allow_negative_numbers = true)]
     threshold: f32,
+    /// Least quality of an image to search with, as `inter_eye_distance=38`, 0 to 100 (docs/quality.md; may be given several times).
+    #[arg(long = "lookup-quality", value_parser = least)]
+    lookup_quality: Vec<(Component, u8)>,
+    /// Least quality of an image to enrol; at least as much as for lookups (may be given several times).
+    #[arg(long = "enrolment-quality", value_parser = least)]
+    enrolment_quality: Vec<(Component, u8)>,
+    /// Ask for no quality but what is given here; otherwise it is asked for beside the usual.
+    #[arg(long)]
+    only_this_quality: bool,
     /// Days after listing for which an entry may be searched.
     #[arg(long)]
     retention_days: u32,
     /// Days after listing by which a person is to look whether an entry is still needed [default: the retention].
     #[arg(long)]
     review_days: Option<u32>,
+}
+
+fn least(text: &str) -> Result<(Component, u8), String> {
+    let (component, value) = text.split_once('=').ok_or("a least quality is written component=value")?;
+    let value = value.parse().ok().filter(|value| *value <= 100).ok_or("a quality is from 0 to 100")?;
+    Ok((component.parse::<Component>().map_err(|error| error.to_string())?, value))
 }
 
 fn instruction(text: &str) -> Result<(Category, Instruction), String> {
@@ -88,6 +107,16 @@ fn instruction(text: &str) -> Result<(Category, Instruction), String> {
 }
 
 impl PolicyArgs {
+    fn gates(&self) -> Gates {
+        let mut gates = Gates::default();
+        if self.only_this_quality {
+            gates = Gates { lookup: Gate::default(), enrolment: Gate::default() };
+        }
+        gates.lookup.0.extend(self.lookup_quality.iter().copied());
+        gates.enrolment.0.extend(self.enrolment_quality.iter().copied());
+        gates
+    }
+
     fn policy(&self) -> Result<Policy, Failure> {
         let argument = |error: &dyn std::fmt::Display| Failure::Argument(error.to_string());
         Ok(Policy {
@@ -103,6 +132,7 @@ impl PolicyArgs {
             categories: self.categories.iter().copied().collect(),
             model: ModelId::new(&self.model).map_err(|error| argument(&error))?,
             threshold: Threshold::new(self.threshold).map_err(|error| argument(&error))?,
+            gates: self.gates(),
             retention_days: self.retention_days,
             review_days: self.review_days.unwrap_or(self.retention_days),
         })

@@ -1,0 +1,3 @@
+//! `/v1/subjects/{id}/extractions`
+
+pub(crate) mod create;
