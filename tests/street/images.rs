@@ -256,6 +256,23 @@ fn a_worker_can_open_nothing_reach_nobody_run_nothing_and_not_take_all_memory() 
     }
 }
 
+#[test]
+fn an_image_that_takes_too_long_is_inconclusive_and_the_next_one_is_answered() {
+    let studio = Studio::found(Home::new());
+    let environment = [("LIMEN_SERVE_IMAGE_WORKERS", "1"), ("LIMEN_SERVE_IMAGE_TIMEOUT_S", "1")];
+    let server = studio.serve(&environment);
+    let guard = server.actor(&studio.guard);
+    studio.look_up(&guard, &png(&[1])).expect(200);
+    let [worker] = workers_of(&server)[..] else { panic!("one worker") };
+    assert!(
+        std::process::Command::new("kill").args(["-STOP", &worker.to_string()]).status().unwrap().success()
+    );
+    let late = studio.look_up(&guard, &png(&[1])).expect(422);
+    assert_eq!((&late["decision"], &late["reason"]), (&json!("inconclusive"), &json!("limits")));
+    studio.look_up(&guard, &png(&[1])).expect(200);
+    assert!(!workers_of(&server).contains(&worker), "it was ended");
+}
+
 fn workers_of(server: &Server) -> Vec<u32> {
     let id = server.process();
     let mut workers = Vec::new();
