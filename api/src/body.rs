@@ -1,9 +1,11 @@
 //! Requests, strictly read: what is not understood is refused, with the path of the field.
 
 use crate::{
+    caller::BringsImages,
     images,
     multipart::{self, FormData},
     node::Node,
+    probe::Files,
     problem::{Kind, Problem},
 };
 use axum::{
@@ -15,7 +17,7 @@ use gallery::idempotency::{Idempotency, IdempotencyKey};
 use http_body_util::BodyExt;
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A JSON body without unknown or repeated fields, and the hash of the whole request.
@@ -33,6 +35,19 @@ impl RequestHash {
         let head = format!("{} {}\n", parts.method, parts.uri.path());
         Self(gallery::request_hash(head.as_bytes(), body))
     }
+
+    /// Of a request in parts: whoever repeats it draws another boundary.
+    fn of_parts(parts: &Parts, FormData { request, files }: &FormData) -> Self {
+        let mut content = request.to_vec();
+        for (name, file) in files {
+            content.extend((name.len() as u64).to_le_bytes());
+            content.extend(name.as_bytes());
+            content.extend(gallery::request_hash(b"", file));
+        }
+        let head =
+            format!("{} {} in parts, {} of it the request\n", parts.method, parts.uri.path(), request.len());
+        Self(gallery::request_hash(head.as_bytes(), &content))
+    }
 }
 
 /// The same with images: in the JSON, or as files beside it (`multipart/form-data`). While more than usual arrives, it takes of the room that
@@ -40,10 +55,7 @@ impl RequestHash {
 pub(crate) struct Imaged<T> {
     pub(crate) value: T,
     pub(crate) hash: RequestHash,
-    /// By the names of their parts.
-    pub(crate) files: BTreeMap<String, Bytes>,
-    /// To be kept until the images are on their way.
-    pub(crate) room: Option<OwnedSemaphorePermit>,
+    pub(crate) files: Files,
 }
 
 impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Node>> for Imaged<T> {
@@ -51,47 +63,54 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Arc<Node>> for Imaged<T> 
 
     async fn from_request(request: Request, node: &Arc<Node>) -> Result<Self, Problem> {
         let (mut head, body) = request.into_parts();
-        let usual = node.config.body_limit_bytes;
-        let length = head.headers.get(header::CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
-        let long = length.filter(|length| *length > usual && node.images.pool().is_some());
-        let limit = long.map_or(usual, |_| images::BODY_LIMIT_BYTES);
-        // As long as it says that it is, or as long as may be.
-        let taken = long.map(|length: usize| node.images.room(length.min(limit)));
-        let room = match taken {
-            Some(None) => return Err(Problem::new(Kind::Busy, "too many long requests arrive at a time")),
-            taken => taken.flatten(),
-        };
         let kind = head.headers.remove(header::CONTENT_TYPE);
-        let kind = kind.as_ref().and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        let kind = kind.as_ref().and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
         let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         if essence != "application/json" && essence != "multipart/form-data" {
             let wanted = "send JSON as application/json, or with files as multipart/form-data";
             return Err(Problem::of(Kind::MediaType, "Content-Type", wanted));
         }
-        let bytes = Bytes::from(receive(body, node, limit).await?);
-        let kind = kind.to_owned();
+        let usual = node.config.body_limit_bytes;
+        let takes = node.images.pool().is_some() && head.extensions.get::<BringsImages>().is_some();
+        let longest = if takes { images::BODY_LIMIT_BYTES.max(usual) } else { usual };
+        let (bytes, room) = receive(body, node, (usual, longest)).await?;
         let read = move || {
-            let hash = RequestHash::new(&head, &bytes);
-            let FormData { request, files } = match essence.as_str() {
-                "application/json" => FormData { request: bytes, ..FormData::default() },
-                _ => multipart::take_apart(&kind, bytes)
-                    .map_err(|why| Problem::of(Kind::Malformed, "body", why))?,
+            let bytes = Bytes::from(bytes);
+            let (form, hash) = if essence == "application/json" {
+                let hash = RequestHash::new(&head, &bytes);
+                (FormData { request: bytes, ..FormData::default() }, hash)
+            } else {
+                let form = multipart::take_apart(&kind, bytes);
+                let form = form.map_err(|why| Problem::of(Kind::Malformed, "body", why))?;
+                let hash = RequestHash::of_parts(&head, &form);
+                (form, hash)
             };
-            Ok(Self { value: parse(&request)?, hash, files, room })
+            Ok::<_, Problem>((parse(&form.request)?, hash, form.files))
         };
         // What takes long is not for a thread on which others wait.
-        if long.is_none() {
-            return read();
-        }
-        let read = tokio::task::spawn_blocking(read).await;
-        read.map_err(|_| Problem::fault("reading a body has panicked"))?
+        let (value, hash, files) = if room.is_none() {
+            read()?
+        } else {
+            let read = tokio::task::spawn_blocking(read).await;
+            read.map_err(|_| Problem::fault("reading a body has panicked"))??
+        };
+        Ok(Self { value, hash, files: Files { by_name: files, room: room.map(Arc::new) } })
     }
 }
 
-async fn receive(body: axum::body::Body, node: &Node, limit: usize) -> Result<Vec<u8>, Problem> {
+/// Reads a body in time: up to the usual length without more ado, up to the longest if there is room for it.
+async fn receive(
+    body: axum::body::Body,
+    node: &Node,
+    (usual, longest): (usize, usize),
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
     let time = Duration::from_secs(node.config.receive_timeout_s);
     let late = |_| Problem::new(Kind::Timeout, "the body did not arrive in time");
-    tokio::time::timeout(time, collect(body, limit)).await.map_err(late)?
+    let room = |length: usize| {
+        let room = node.images.room(length);
+        room.ok_or_else(|| Problem::new(Kind::Busy, "too many long requests arrive at a time"))
+    };
+    tokio::time::timeout(time, collect(body, (usual, longest), room)).await.map_err(late)?
 }
 
 impl<T: DeserializeOwned> FromRequest<Arc<Node>> for Strict<T> {
@@ -106,24 +125,34 @@ impl<T: DeserializeOwned> FromRequest<Arc<Node>> for Strict<T> {
         if !parts.headers.get(header::CONTENT_TYPE).is_some_and(json) {
             return Err(Problem::of(Kind::MediaType, "Content-Type", "send JSON as application/json"));
         }
-        let bytes = receive(body, node, node.config.body_limit_bytes).await?;
+        let limit = node.config.body_limit_bytes;
+        let (bytes, _) = receive(body, node, (limit, limit)).await?;
         let hash = RequestHash::new(&parts, &bytes);
         Ok(Self { value: parse(&bytes)?, hash })
     }
 }
 
 /// Reads a body up to a limit. One that is longer is read on for a while but not kept, so that its sender,
-/// who reads only after writing, learns why it is refused.
-async fn collect(mut body: axum::body::Body, limit: usize) -> Result<Vec<u8>, Problem> {
-    // As long as it says that it is, up to the limit.
-    let said = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
-    let mut bytes = Vec::with_capacity(said.min(limit));
-    let mut length = 0;
+/// who reads only after writing, learns why it is refused. Before it becomes longer than usual, room is taken for as long as it says that it is,
+/// or may be.
+async fn collect(
+    mut body: axum::body::Body,
+    (usual, limit): (usize, usize),
+    room: impl Fn(usize) -> Result<OwnedSemaphorePermit, Problem>,
+) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
+    let hint = body.size_hint();
+    let said = hint.exact().and_then(|said| usize::try_from(said).ok());
+    let (mut bytes, mut length, mut taken) = (Vec::with_capacity(said.unwrap_or(0).min(usual)), 0, None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Problem::of(Kind::Malformed, "body", "the body broke off"))?;
         let Some(data) = frame.data_ref() else { continue };
         length += data.len();
         if length <= limit {
+            if length > usual && taken.is_none() {
+                let whole = said.unwrap_or(limit).min(limit);
+                taken = Some(room(whole)?);
+                bytes.reserve_exact(whole.saturating_sub(bytes.len()));
+            }
             bytes.extend_from_slice(data);
         } else if length > limit.saturating_mul(READ_ON) {
             break;
@@ -132,7 +161,7 @@ async fn collect(mut body: axum::body::Body, limit: usize) -> Result<Vec<u8>, Pr
     if length > limit {
         return Err(Problem::of(Kind::TooLarge, "body", format!("the body is longer than {limit} bytes")));
     }
-    Ok(bytes)
+    Ok((bytes, taken))
 }
 
 /// How many times the limit is read before the sender is cut off.

@@ -15,6 +15,10 @@ use std::sync::Arc;
 /// The caller whose bearer token came with the request, or whose certificate with the connection.
 pub(crate) struct By(pub(crate) Caller);
 
+/// Told of a request whose caller may do something with images: only for these is there room for long bodies.
+#[derive(Clone, Copy)]
+pub(crate) struct BringsImages;
+
 impl FromRequestParts<Arc<Node>> for By {
     type Rejection = Problem;
 
@@ -40,6 +44,10 @@ impl FromRequestParts<Arc<Node>> for By {
                 "nobody is known by this token or certificate",
             )
         };
-        credential.and_then(|credential| node.caller(&credential)).map(Self).ok_or_else(unknown)
+        let caller = credential.and_then(|credential| node.caller(&credential)).ok_or_else(unknown)?;
+        if caller.brings_images() {
+            parts.extensions.insert(BringsImages);
+        }
+        Ok(Self(caller))
     }
 }

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use extractor::{
     decode::FILE_LIMIT_BYTES,
     extract::{Extraction, Unusable, Wanted},
-    pool::{Pool, PoolError, Settings},
+    pool::{Pool, PoolError, Reply, Settings},
 };
 use gallery::{
-    sample::{Sample, Shortcoming, image_hash},
+    sample::{Hash, Sample, Shortcoming, image_hash},
     subject::RawFeatures,
 };
 use matcher::template::ModelId;
@@ -21,10 +21,39 @@ const COPIES: usize = 2;
 /// Memory that one such request may take.
 pub(crate) const ROOM_A_REQUEST: u64 = (COPIES * BODY_LIMIT_BYTES) as u64;
 
+/// Room that a request takes, until the last of its images is done with.
+pub(crate) type Room = Arc<OwnedSemaphorePermit>;
+
 /// An image in a request, and which face in it is meant.
 pub(crate) struct Image {
     pub(crate) file: Bytes,
     pub(crate) wanted: Wanted,
+    pub(crate) room: Option<Room>,
+}
+
+/// A file with the room that it takes.
+struct Held {
+    file: Bytes,
+    _room: Option<Room>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.file
+    }
+}
+
+/// A request that waits, or has hung up.
+struct Awaiting(oneshot::Sender<Result<Extraction, PoolError>>);
+
+impl Reply for Awaiting {
+    fn is_awaited(&self) -> bool {
+        !self.0.is_closed()
+    }
+
+    fn give(self: Box<Self>, made: Result<Extraction, PoolError>) {
+        let _ = self.0.send(made); // whoever has hung up gets no answer
+    }
 }
 
 /// Why nothing came back, if it is not for the image.
@@ -75,18 +104,21 @@ impl Images {
         Arc::clone(&self.room).try_acquire_many_owned(kib).ok()
     }
 
-    /// Makes a template.
+    /// Makes a template; with SHA-256 of the file.
     pub(crate) async fn extract(
         &self,
-        Image { file, wanted }: Image,
-    ) -> Result<Result<Extraction, Unusable>, ImagesError> {
+        Image { file, wanted, room }: Image,
+    ) -> Result<(Result<Extraction, Unusable>, Hash), ImagesError> {
         let pool = self.pool.as_ref().ok_or(ImagesError::Absent)?;
+        // Of 20 MiB that takes a while.
+        let hashed = tokio::task::spawn_blocking(move || (image_hash(&file), file)).await;
+        let (hash, file) = hashed.map_err(|_| ImagesError::Failed("hashing has panicked".to_owned()))?;
         let (reply, answer) = oneshot::channel();
-        // Whoever has hung up gets no answer.
-        pool.submit(file, wanted, move |made| drop(reply.send(made))).map_err(|_| ImagesError::Full)?;
+        let held = Held { file, _room: room };
+        pool.submit(held, wanted, Awaiting(reply)).map_err(|_| ImagesError::Full)?;
         match answer.await {
-            Ok(Ok(extraction)) => Ok(Ok(extraction)),
-            Ok(Err(PoolError::Unusable(unusable))) => Ok(Err(unusable)),
+            Ok(Ok(extraction)) => Ok((Ok(extraction), hash)),
+            Ok(Err(PoolError::Unusable(unusable))) => Ok((Err(unusable), hash)),
             Ok(Err(PoolError::Failed(why))) => Err(ImagesError::Failed(why)),
             Err(_) => Err(ImagesError::Failed("the workers are gone".to_owned())),
         }
@@ -97,10 +129,8 @@ impl Images {
         &self,
         image: Image,
     ) -> Result<(Sample, Vec<extractor::detect::Face>), ImagesError> {
-        // Of 20 MiB that takes a while.
-        let hashed = tokio::task::spawn_blocking(move || (image_hash(&image.file), image)).await;
-        let (hash, image) = hashed.map_err(|_| ImagesError::Failed("hashing has panicked".to_owned()))?;
-        Ok(match self.extract(image).await? {
+        let (made, hash) = self.extract(image).await?;
+        Ok(match made {
             Ok(Extraction { model, features, quality, .. }) => {
                 let features = RawFeatures { model, features };
                 (Sample::Made { features, quality, image: hash }, Vec::new())

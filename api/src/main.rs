@@ -23,15 +23,15 @@ mod node;
 
 mod telemetry;
 
+mod caller;
+
+mod probe;
+
 mod multipart;
 
 mod body;
 
-mod probe;
-
 mod lines;
-
-mod caller;
 
 mod lookups;
 

@@ -1,7 +1,7 @@
 //! What is to be compared, as requests bring it: features, or an image.
 
 use crate::{
-    images::{Image, ImagesError},
+    images::{Image, ImagesError, Room},
     node::Node,
     problem::{Kind, Problem},
     wire::{self, FaceBody, Features},
@@ -69,7 +69,12 @@ impl<'de> Deserialize<'de> for File {
 }
 
 /// Files that came beside a request, by the names of their parts.
-pub(crate) type Files = BTreeMap<String, Bytes>;
+#[derive(Default)]
+pub(crate) struct Files {
+    pub(crate) by_name: BTreeMap<String, Bytes>,
+    /// What the request takes of the room for images.
+    pub(crate) room: Option<Room>,
+}
 
 /// One of the two.
 pub(crate) enum Source {
@@ -104,22 +109,22 @@ impl ImageBody {
         let file = match (self.base64, self.part) {
             (Some(File(file)), None) => file,
             (None, Some(part)) => {
-                let file = files.get(&part).ok_or_else(|| {
+                let file = files.by_name.get(&part).ok_or_else(|| {
                     Problem::of(Kind::Malformed, format!("{field}.part"), "there is no part of this name")
                 })?;
                 file.clone()
             }
             _ => return Err(Problem::of(Kind::Malformed, field, "give either base64 or part")),
         };
-        let sound = |[_, _, width, height]: [f32; 4]| width > 0.0 && height > 0.0;
+        let sound = |area: [f32; 4]| area.iter().all(|x| x.is_finite()) && area[2] > 0.0 && area[3] > 0.0;
         if !self.r#box.is_none_or(sound) {
             return Err(Problem::of(
                 Kind::Malformed,
                 format!("{field}.box"),
-                "a box has a width and a height",
+                "a box is four finite numbers, with a width and a height",
             ));
         }
-        Ok(Image { file, wanted })
+        Ok(Image { file, wanted, room: files.room.clone() })
     }
 }
 

@@ -34,7 +34,8 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     #[serde(flatten)]
-    image: Option<Box<OfImage>>,
+    #[schema(inline)]
+    image: Box<OfImage>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
 }
@@ -42,27 +43,26 @@ pub(crate) struct Problem {
 /// What is said beside where it is an image that is wrong.
 #[derive(Debug, Default, Serialize, ToSchema)]
 struct OfImage {
-    #[serde(flatten)]
-    inconclusive: Option<Inconclusive>,
+    /// `inconclusive`, of an image that is not enough to search with: neither a hit nor `no_hit`. It is in the log.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<Decision>,
+    /// Why: `unreadable`, `no_face`, `several_faces`, `quality` or `limits`.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Shortcoming>,
+    /// What to do, most important first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    advice: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<ReceiptBody>,
     /// The faces that are seen, largest first, where that is what is wrong: name the box of the one that is meant.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
     faces: Vec<FaceBody>,
-}
-
-/// An image that is not enough to search with: neither a hit nor `no_hit`. It is in the log.
-#[derive(Debug, Serialize, ToSchema)]
-struct Inconclusive {
-    /// `inconclusive`.
-    #[schema(value_type = String)]
-    decision: Decision,
-    /// `unreadable`, `no_face`, `several_faces`, `quality` or `limits`.
-    #[schema(value_type = String)]
-    reason: Shortcoming,
-    /// What to do, most important first.
-    advice: Vec<String>,
-    receipt: ReceiptBody,
     #[serde(skip)]
-    logged: Receipt,
+    logged: Option<Receipt>,
 }
 
 /// The kinds: word, title, status.
@@ -112,7 +112,7 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.to_string(),
             field: None,
-            image: None,
+            image: Box::default(),
             retry_after_s: matches!(kind, Kind::Busy | Kind::InProgress | Kind::LogUnwritable).then_some(1),
         }
     }
@@ -124,21 +124,19 @@ impl Problem {
 
     /// The same with the faces that are seen.
     pub(crate) fn with_faces(mut self, faces: Vec<FaceBody>) -> Self {
-        if !faces.is_empty() {
-            self.image.get_or_insert_default().faces = faces;
-        }
+        self.image.faces = faces;
         self
     }
 
     /// Where it stands in the log, if it is an answer.
     pub(crate) fn logged(&self) -> Option<Receipt> {
-        Some(self.image.as_ref()?.inconclusive.as_ref()?.logged)
+        self.image.logged
     }
 
     /// The same with the proof that it stands there.
     pub(crate) fn proven(mut self, proof: Option<String>) -> Self {
-        if let Some(inconclusive) = self.image.as_mut().and_then(|image| image.inconclusive.as_mut()) {
-            inconclusive.receipt.prove(proof);
+        if let Some(receipt) = &mut self.image.receipt {
+            receipt.prove(proof);
         }
         self
     }
@@ -220,11 +218,15 @@ impl From<WriteError> for Problem {
 impl From<Declined> for Problem {
     fn from(Declined { reason, advice, receipt }: Declined) -> Self {
         let problem = Self::of(Kind::Inconclusive, "probe.image", advice.join("; "));
-        let decision = Decision::Inconclusive;
-        let inconclusive =
-            Inconclusive { decision, reason, advice, receipt: receipt.into(), logged: receipt };
-        let image = OfImage { inconclusive: Some(inconclusive), faces: Vec::new() };
-        Self { image: Some(Box::new(image)), ..problem }
+        let image = OfImage {
+            decision: Some(Decision::Inconclusive),
+            reason: Some(reason),
+            advice,
+            receipt: Some(receipt.into()),
+            faces: Vec::new(),
+            logged: Some(receipt),
+        };
+        Self { image: Box::new(image), ..problem }
     }
 }
 

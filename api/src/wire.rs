@@ -170,6 +170,16 @@ impl<'de> Deserialize<'de> for Threshold {
     }
 }
 
+/// A request in parts: `request` is it in JSON, all others are files, by the names under which it refers to them.
+#[derive(ToSchema)]
+pub(crate) struct InParts<T: ToSchema> {
+    #[expect(dead_code, reason = "a description")]
+    request: T,
+    #[expect(dead_code, reason = "a description")]
+    #[schema(value_type = String, format = Binary, example = "photo")]
+    photo: Option<Vec<u8>>,
+}
+
 /// A face that was seen, in pixels of the upright picture.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct FaceBody {

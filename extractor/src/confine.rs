@@ -21,8 +21,6 @@ pub struct Confinement {
     pub tried: bool,
 }
 
-/// Seconds of processor time that one worker may take in its life.
-const CPU_LIMIT_S: u64 = 300;
 /// Address space, over what may be written to: programs, stacks, and what allocators keep for later.
 const ADDRESS_ROOM_BYTES: u64 = 2 << 30;
 /// Workers run behind whoever answers lookups.
@@ -33,21 +31,27 @@ const NICENESS: i32 = 19;
 ///
 /// # Errors
 /// When a limit is refused.
-pub(crate) fn confine(memory_bytes: u64) -> io::Result<Confinement> {
+pub(crate) fn confine(memory_bytes: u64, cpu_s: u64) -> io::Result<Confinement> {
     let _ = setpriority_process(None, NICENESS); // worth a try
     let limit =
         |resource, most: u64| setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
     limit(Resource::Data, memory_bytes)?;
     limit(Resource::As, memory_bytes + ADDRESS_ROOM_BYTES)?;
-    limit(Resource::Cpu, CPU_LIMIT_S)?;
+    limit(Resource::Cpu, cpu_s)?;
     limit(Resource::Core, 0)?;
     limit(Resource::Fsize, 0)?;
-    limit(Resource::Nofile, 0)?; // what is open stays so
     let landlock = restrict_files();
+    limit(Resource::Nofile, 0)?; // what is open stays so
     let seccomp = restrict_calls().is_ok();
     let tried =
         [Attempt::Open, Attempt::Socket, Attempt::Exec].into_iter().all(|attempt| !attempt.succeeds());
     Ok(Confinement { landlock, seccomp, tried })
+}
+
+/// Has this kernel Landlock, and may it be used?
+pub fn landlock_is_here() -> bool {
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
+    ruleset.handle_access(AccessFs::Execute).and_then(Ruleset::create).is_ok()
 }
 
 /// Without an exception: what is read has been opened before.
@@ -86,7 +90,7 @@ const CALLS: [libc::c_long; 33] = [
     libc::SYS_sigaltstack,
     libc::SYS_gettid,
     libc::SYS_getpid,
-    libc::SYS_tgkill,
+    libc::SYS_seccomp, // to forbid more
     libc::SYS_getrandom,
     libc::SYS_clock_gettime,
     libc::SYS_clock_nanosleep,
@@ -101,22 +105,45 @@ const CALLS: [libc::c_long; 33] = [
 fn restrict_calls() -> Result<(), seccompiler::Error> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = CALLS.iter().map(|call| (*call, Vec::new())).collect();
     let masked = |argument: u8, mask: u64, value: u64| {
-        let condition =
-            SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask), value)?;
-        SeccompRule::new(vec![condition])
+        SeccompCondition::new(argument, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask), value)
     };
     // Threads, no processes. `clone3` hides its flags behind a pointer; without it the C library takes `clone`.
     let thread = libc::CLONE_THREAD as u64;
-    rules.insert(libc::SYS_clone, vec![masked(0, thread, thread)?]);
-    // Memory, none of it to be executed.
+    rules.insert(libc::SYS_clone, vec![SeccompRule::new(vec![masked(0, thread, thread)?])?]);
+    // Signals to nobody but itself, as when it gives up.
+    let own = u64::from(std::process::id());
+    let itself = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, own)?;
+    rules.insert(libc::SYS_tgkill, vec![SeccompRule::new(vec![itself])?]);
+    // Memory of its own, which the limits count, none of it to be executed.
     let executable = libc::PROT_EXEC as u64;
-    for call in [libc::SYS_mmap, libc::SYS_mprotect] {
-        rules.insert(call, vec![masked(2, executable, 0)?]);
-    }
-    let arch = std::env::consts::ARCH.try_into()?;
-    let absent = SeccompAction::Errno(libc::ENOSYS as u32);
-    let filter: BpfProgram = SeccompFilter::new(rules, absent, SeccompAction::Allow, arch)?.try_into()?;
-    seccompiler::apply_filter(&filter)
+    let uncounted = (libc::MAP_SHARED | libc::MAP_GROWSDOWN) as u64;
+    rules.insert(libc::SYS_mprotect, vec![SeccompRule::new(vec![masked(2, executable, 0)?])?]);
+    let own = vec![masked(2, executable, 0)?, masked(3, uncounted, 0)?];
+    rules.insert(libc::SYS_mmap, vec![SeccompRule::new(own)?]);
+    let filter = SeccompFilter::new(rules, absent(), SeccompAction::Allow, arch()?)?;
+    seccompiler::apply_filter(&BpfProgram::try_from(filter)?)
+}
+
+/// As if the kernel did not have the call.
+fn absent() -> SeccompAction {
+    SeccompAction::Errno(libc::ENOSYS as u32)
+}
+
+fn arch() -> Result<seccompiler::TargetArch, seccompiler::Error> {
+    Ok(std::env::consts::ARCH.try_into()?)
+}
+
+/// From now on no thread of this process starts another: those that are needed run.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(crate) fn start_no_more_threads() -> io::Result<()> {
+    let forbid = || {
+        let rules = [(libc::SYS_clone, Vec::new()), (libc::SYS_seccomp, Vec::new())].into();
+        let filter = SeccompFilter::new(rules, SeccompAction::Allow, absent(), arch()?)?;
+        seccompiler::apply_filter_all_threads(&BpfProgram::try_from(filter)?)
+    };
+    forbid().map_err(|error: seccompiler::Error| io::Error::other(error.to_string()))
 }
 
 /// What a confined process is not to achieve.

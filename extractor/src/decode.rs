@@ -28,8 +28,12 @@ pub enum Format {
 }
 
 /// Why a file is no image that can be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
 pub enum DecodeError {
+    /// What wraps the image.
+    #[error("the face record is cut, malformed, of a version that is not read, or holds no image")]
+    Record,
     /// Nothing at all.
     #[error("the file is empty")]
     Empty,
@@ -97,10 +101,31 @@ pub fn decode(file: &[u8]) -> Result<(RgbImage, Format), DecodeError> {
     Ok((pixels?, format))
 }
 
-/// Does nothing end what the last scan begins? The decoder would fill up what is missing with grey: half a face.
+/// Does it end before its end marker? The decoder would fill up what is missing with grey: half a face. What comes after the end, as
+/// telephones append films, is not looked at.
 fn is_cut_jpeg(file: &[u8]) -> bool {
-    let last = |marker: u8| file.windows(2).rposition(|pair| pair == [0xff, marker]);
-    last(0xda).is_none_or(|scan| last(0xd9).is_none_or(|end| end < scan))
+    let mut rest = &file[2..];
+    loop {
+        // A marker: a byte of ones, perhaps several, and its kind.
+        let Some(start) =
+            rest.windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff | 0xd0..=0xd7))
+        else {
+            return true;
+        };
+        let kind = rest[start + 1];
+        rest = &rest[start + 2..];
+        match kind {
+            0xd9 => return false,
+            0x01 | 0xd8 => (), // alone
+            _ => {
+                let Some(length) = rest.first_chunk::<2>() else { return true };
+                let Some(behind) = rest.get(usize::from(u16::from_be_bytes(*length)).max(2)..) else {
+                    return true;
+                };
+                rest = behind;
+            }
+        }
+    }
 }
 
 fn check(width: u32, height: u32) -> Result<(), DecodeError> {
@@ -204,6 +229,9 @@ mod tests {
         assert_eq!(decode(b""), Err(DecodeError::Empty));
         assert_eq!(decode(b"GIF89a and so on"), Err(DecodeError::Format));
         assert_eq!(decode(&vec![0; FILE_LIMIT_BYTES + 1]), Err(DecodeError::Long(FILE_LIMIT_BYTES + 1)));
+        // With a film behind it, as telephones write it, and without.
+        let film: Vec<u8> = (0..3000u32).flat_map(|x| [0xff, (x % 256) as u8]).collect();
+        assert!(decode(&[written(ImageFormat::Jpeg), film].concat()).is_ok());
         for kind in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Bmp, ImageFormat::Tiff] {
             let file = written(kind);
             for length in [4, 12, 20, file.len() / 2] {

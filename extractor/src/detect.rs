@@ -40,6 +40,12 @@ impl Face {
         self.area[2] * self.area[3]
     }
 
+    /// Are its numbers finite?
+    pub(crate) fn is_sound(&self) -> bool {
+        let places = self.area.iter().chain(self.landmarks.as_flattened());
+        places.chain([&self.score]).all(|x| x.is_finite())
+    }
+
     /// Intersection over union with another box.
     pub fn overlap(&self, other: &[f32; 4]) -> f32 {
         let [x, y, width, height] = self.area;
@@ -205,7 +211,7 @@ fn face(cell: usize, columns: usize, stride: f32, area: &[f32], points: &[f32], 
 
 /// Of boxes that overlap the best one.
 fn suppress(mut faces: Vec<Face>) -> Vec<Face> {
-    faces.retain(|face| face.area.iter().chain(face.landmarks.as_flattened()).all(|x| x.is_finite()));
+    faces.retain(Face::is_sound);
     faces.sort_by(|a, b| b.score.total_cmp(&a.score));
     faces.truncate(MOST_BOXES);
     let mut kept: Vec<Face> = Vec::new();

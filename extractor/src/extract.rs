@@ -2,7 +2,7 @@
 
 use crate::{
     align::{self, Similarity},
-    decode::{self, Format},
+    decode::{self, DecodeError, Format},
     detect::{Detector, Face},
     embed::Embedder,
     envelope,
@@ -60,10 +60,10 @@ impl std::fmt::Debug for Extraction {
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum Unusable {
     /// No image, too large, or damaged.
-    #[error("{detail}")]
+    #[error("{error}")]
     Unreadable {
         /// What is wrong with it.
-        detail: String,
+        error: DecodeError,
     },
     /// Nobody is seen.
     #[error("no face is seen in the image")]
@@ -87,9 +87,21 @@ pub enum Unusable {
     Limits,
 }
 
+impl From<DecodeError> for Unusable {
+    fn from(error: DecodeError) -> Self {
+        Self::Unreadable { error }
+    }
+}
+
 impl Unusable {
-    fn unreadable(error: &dyn std::fmt::Display) -> Self {
-        Self::Unreadable { detail: error.to_string() }
+    /// Is it something that [`Extractor::extract`] says?
+    pub(crate) fn is_sound(&self) -> bool {
+        match self {
+            Self::NotThere { faces } | Self::Several { faces, .. } => {
+                faces.len() <= LISTED && faces.iter().all(Face::is_sound)
+            }
+            Self::Unreadable { .. } | Self::NoFace | Self::Limits => true,
+        }
     }
 }
 
@@ -133,9 +145,9 @@ impl Extractor {
     /// # Errors
     /// When the file is no image with one face that is meant, or the model fails.
     pub fn extract(&self, file: &[u8], wanted: &Wanted) -> Result<Extraction, ExtractError> {
-        let images = envelope::images(file).map_err(|error| Unusable::unreadable(&error))?;
+        let images = envelope::images(file).map_err(|_| Unusable::from(DecodeError::Record))?;
         let image = images.first().copied().unwrap_or_default();
-        let (picture, format) = decode::decode(image).map_err(|error| Unusable::unreadable(&error))?;
+        let (picture, format) = decode::decode(image).map_err(Unusable::from)?;
         let faces = self.detector.detect(&picture)?;
         let face = choose(&faces, wanted)?;
         let quality = measure::measure(&picture, &faces, face);

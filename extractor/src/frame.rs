@@ -10,6 +10,8 @@ use std::io::{self, Read, Write};
 
 /// Longest head.
 const HEAD_LIMIT_BYTES: usize = 64 << 10;
+/// Longest reason that a worker gives for failing, in characters.
+const WORDS_LIMIT: usize = 160;
 /// Longest frame: an image with its head.
 pub(crate) const FRAME_LIMIT_BYTES: usize = FILE_LIMIT_BYTES + HEAD_LIMIT_BYTES;
 
@@ -102,16 +104,23 @@ pub(crate) fn say(to: &mut impl Write, said: &Said) -> io::Result<()> {
 pub(crate) fn heard(frame: &[u8], dimension: usize) -> io::Result<Said> {
     let (said, bytes) = open::<Said>(frame)?;
     let bad = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidData, why.to_owned()));
-    let Said::Made(mut extraction) = said else { return Ok(said) };
+    let mut extraction = match said {
+        Said::Made(extraction) => extraction,
+        Said::Unusable(unusable) if !unusable.is_sound() => return bad("faces that are none"),
+        // Words of a process that is not believed: short, and plain.
+        Said::Failed { why } => {
+            let plain = why.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(WORDS_LIMIT);
+            return Ok(Said::Failed { why: plain.collect() });
+        }
+        said => return Ok(said),
+    };
     let (features, rest) = bytes.as_chunks::<4>();
     extraction.features = features.iter().map(|x| f32::from_le_bytes(*x)).collect();
     if !rest.is_empty() || extraction.features.len() != dimension {
         return bad("another number of features than the model has");
     }
-    let face = &extraction.face;
-    let numbers =
-        face.area.iter().chain(face.landmarks.as_flattened()).chain([&face.score, &extraction.norm]);
-    if extraction.features.iter().chain(numbers).all(|x| x.is_finite()) {
+    let finite = extraction.features.iter().chain([&extraction.norm]).all(|x| x.is_finite());
+    if finite && extraction.face.is_sound() {
         Ok(Said::Made(extraction))
     } else {
         bad("numbers that are not finite")

@@ -7,6 +7,7 @@ use crate::{
     model::Models,
 };
 use matcher::template::ModelId;
+use rustix::process::{Signal, set_parent_process_death_signal};
 use std::{
     io::{self, BufWriter},
     path::Path,
@@ -25,8 +26,10 @@ pub fn if_asked() -> Option<ExitCode> {
     let named = |name: &str, given: Option<String>| given.filter(|given| given == name);
     let mut value = |name: &str| named(name, arguments.next()).and_then(|_| arguments.next());
     let memory = value("--memory-bytes").and_then(|bytes| bytes.parse().ok());
-    let done = match (memory, value("--models"), value("--model").and_then(|id| ModelId::new(&id).ok())) {
-        (Some(memory), Some(models), Some(model)) => run(Path::new(&models), &model, memory),
+    let cpu = value("--cpu-s").and_then(|seconds| seconds.parse().ok());
+    let limits = memory.zip(cpu);
+    let done = match (limits, value("--models"), value("--model").and_then(|id| ModelId::new(&id).ok())) {
+        (Some(limits), Some(models), Some(model)) => run(Path::new(&models), &model, limits),
         _ => return Some(ExitCode::from(2)), // not for people
     };
     Some(if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -36,15 +39,20 @@ pub fn if_asked() -> Option<ExitCode> {
 ///
 /// # Errors
 /// When nobody listens any more, or what comes is no frame.
-fn run(models: &Path, model: &ModelId, memory_bytes: u64) -> io::Result<()> {
+fn run(models: &Path, model: &ModelId, (memory_bytes, cpu_s): (u64, u64)) -> io::Result<()> {
+    // Whoever started it may be killed while it waits.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
     let (mut requests, mut answers) = (io::stdin().lock(), BufWriter::new(io::stdout().lock()));
     let opened = Models::in_folder(models).open(model);
-    let confinement = confine::confine(memory_bytes)?;
+    let confinement = confine::confine(memory_bytes, cpu_s)?;
     let loaded = opened.and_then(Extractor::load);
     let extractor = match loaded {
         Ok(extractor) => extractor,
         Err(error) => return frame::say(&mut answers, &Said::Failed { why: error.to_string() }),
     };
+    if confinement.seccomp {
+        confine::start_no_more_threads()?;
+    }
     frame::say(&mut answers, &Said::Ready { confinement })?;
     while let Some(request) = frame::read(&mut requests)? {
         let (asked, image) = frame::open::<Asked>(&request)?;

@@ -191,6 +191,12 @@ impl Caller {
         Actor::from(self).identity()
     }
 
+    /// May it do something for which an image is brought?
+    pub fn brings_images(&self) -> bool {
+        use VerbName::{Enrol, Extract, Lookup, Verify};
+        [Lookup, Verify, Enrol, Extract].iter().any(|verb| self.rights.verbs.contains(verb))
+    }
+
     /// The nation for which the caller acts.
     pub fn nation(&self) -> &Nation {
         &self.nation

@@ -12,12 +12,12 @@ use crate::{
     keys::TemplateKey,
     law::Category,
     record::{
-        WriteError,
+        StoreError, WriteError,
         change::{Change, Done, Found, SubjectRow},
-        read,
+        person, read,
     },
     room,
-    subject::{Listing, NewEncounter, NewSubject, RawFeatures},
+    subject::{Listing, NewEncounter, NewSubject, RawFeatures, Subject},
     watchlist::Watchlist,
 };
 use audit::{receipt::Receipt, tree::Frontier};
@@ -119,12 +119,32 @@ pub enum EnrolError {
 crate::fault::faults!(EnrolError);
 crate::fault::turn_faults!(EnrolError);
 
-/// May this caller enrol on these watchlists? Asked before an image is looked at; the enrolment itself asks again.
+/// Asked before an image is looked at: may this caller enrol on these watchlists, or add to this subject, and was this answered before? The
+/// enrolment itself asks again.
 ///
 /// # Errors
-/// When it may not.
-pub fn may_enrol(gallery: &Gallery, caller: &Caller, watchlists: &[WatchlistId]) -> Result<(), EnrolError> {
-    permit(gallery, caller, &gallery.current.load(), watchlists).map(drop)
+/// When it may not, or there is no such subject.
+pub fn ahead(
+    gallery: &Gallery,
+    caller: &Caller,
+    (watchlists, subject): (&[WatchlistId], Option<SubjectId>),
+    idempotency: Option<Idempotency>,
+) -> Result<Option<(Enrolled, Receipt)>, EnrolError> {
+    let permit = permit(gallery, caller, &gallery.current.load(), watchlists)?;
+    if let Some(answered) = gallery.answered(caller, idempotency)? {
+        return Ok(Some(answered));
+    }
+    if let Some(subject) = subject {
+        let owner = &permit.actor().nation;
+        let found = gallery.store.read(|store| person::subject(store, owner, subject));
+        let found: Result<Option<Subject>, StoreError> = found;
+        let reached = |found: &Subject| found.entries.iter().any(|entry| permit.reaches_own(entry.watchlist));
+        if !found?.as_ref().is_some_and(reached) {
+            gallery.missed::<Enrol>(caller, Asked { subject: Some(subject), ..Asked::default() })?;
+            return Err(EnrolError::Unknown);
+        }
+    }
+    Ok(None)
 }
 
 /// Enrols a new subject with its encounters.

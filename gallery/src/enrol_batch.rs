@@ -1,7 +1,8 @@
 //! Bulk enrolment: many rows in one transaction with one event.
 
 use crate::{
-    authority::{Caller, Enrol, Permit, Refusal},
+    authority::{Caller, Catalogue, Enrol, Permit, Refusal},
+    decline,
     digest::record_digest,
     enrol::{self, EnrolError},
     event::What,
@@ -105,7 +106,9 @@ pub fn enrol_batch(
     let outcomes = Arc::new(std::sync::Mutex::new(Vec::with_capacity(ready.len())));
     let kept = Arc::clone(&outcomes);
     let ((), receipt) = gallery.writer.write(permit.actor().clone(), None, move |change| {
-        let mut batch = Batch { change, permit: &permit, deltas: Vec::new(), root: Frontier::default() };
+        let catalogue = &snapshot.catalogue;
+        let mut batch =
+            Batch { change, permit: &permit, catalogue, deltas: Vec::new(), root: Frontier::default() };
         let done: Vec<RowOutcome> =
             ready.into_iter().map(|(row, template)| batch.put(row, template)).collect::<Result<_, _>>()?;
         let count = |wanted: fn(&RowOutcome) -> bool| done.iter().filter(|row| wanted(row)).count() as u64;
@@ -155,6 +158,7 @@ fn ready(snapshot: &Snapshot, permit: &Permit<Enrol>, rows: Vec<BulkRow>) -> Res
 struct Batch<'a> {
     change: &'a Change<'a>,
     permit: &'a Permit<Enrol>,
+    catalogue: &'a Catalogue,
     deltas: Vec<Delta>,
     root: Frontier,
 }
@@ -202,6 +206,11 @@ impl Batch<'_> {
         if encounter.as_ref().is_some_and(|(_, held)| !same(held)) {
             return Ok(RowOutcome::Refused(RowError::Encounter));
         }
+        if encounter.is_none()
+            && let Some(shortfalls) = self.falls_short(subject_row, &row, &template)?
+        {
+            return Ok(RowOutcome::Refused(RowError::Quality(shortfalls)));
+        }
         if entry.is_none() {
             change.insert_entry(subject_row, &watchlist, &row.listing)?;
             self.deltas.extend(change.lists_of(subject)?);
@@ -214,6 +223,20 @@ impl Batch<'_> {
             }
             Some(_) => Ok(RowOutcome::Already),
         }
+    }
+
+    /// What is missing to the gates of the other lists on which the subject stands: a new reference is searched on all of them.
+    fn falls_short(
+        &self,
+        subject: SubjectRow,
+        row: &BulkRow,
+        template: &Template,
+    ) -> Result<Option<Vec<Shortfall>>, StoreError> {
+        let Some(quality) = &row.quality else { return Ok(None) };
+        let lists = self.change.active_lists(subject, template.model())?;
+        let lists = lists.iter().filter_map(|list| self.catalogue.get(list));
+        let shortfalls = decline::shortfalls(quality, lists.map(|list| &list.policy.gates.enrolment));
+        Ok((!shortfalls.is_empty()).then_some(shortfalls))
     }
 
     /// Takes a row that came onto the record into the event's root.

@@ -197,6 +197,18 @@ impl Gallery {
         }
     }
 
+    /// What this request was answered before, if it was: it may be asked before all that a request brings is looked at.
+    pub(crate) fn answered<T: DeserializeOwned>(
+        &self,
+        caller: &Caller,
+        with: Option<Idempotency>,
+    ) -> Result<Option<(T, Receipt)>, TurnError> {
+        match self.turn(caller, with)? {
+            Turn::Again(answer, receipt) => Ok(Some((answer, receipt))),
+            Turn::First(_) => Ok(None), // its turn comes later
+        }
+    }
+
     /// Is this request to be answered, or was it already? Asked after the permit is given.
     pub(crate) fn turn<T: DeserializeOwned>(
         &self,

@@ -131,38 +131,25 @@ pub enum Preparation {
     Answered(Box<LookupAnswer>, Receipt),
 }
 
-/// May this caller search these watchlists with an image? Asked before one is looked at; the search itself asks again.
+/// Asked before an image is looked at: may this caller search so, and was this answered before? The search itself asks again.
 ///
 /// # Errors
 /// When it may not.
-pub fn may_search(
+pub fn ahead(
     gallery: &Gallery,
     caller: &Caller,
-    watchlists: &[WatchlistId],
-    ground: &Ground,
-) -> Result<(), LookupError> {
+    (watchlists, ground): (&[WatchlistId], &Ground),
+    threshold: Option<Threshold>,
+    idempotency: Option<Idempotency>,
+) -> Result<Option<(LookupAnswer, Receipt)>, LookupError> {
     check_bounds(watchlists, 1)?;
-    may::<Lookup>(gallery, caller, Asked { watchlists, ground: Some(ground), ..Asked::default() }, ground)
-}
-
-/// May this caller do so with an image?
-pub(crate) fn may<V: Verb<Ground = Ground>>(
-    gallery: &Gallery,
-    caller: &Caller,
-    asked: Asked<'_>,
-    ground: &Ground,
-) -> Result<(), LookupError> {
     let (snapshot, now) = (gallery.current.load(), gallery.ambient.clock.now());
-    let permit = authority::permit_search::<V>(
-        caller,
-        &snapshot.catalogue,
-        asked.watchlists,
-        ground.clone(),
-        false,
-        now,
-    );
-    gallery.logged(caller, asked, permit)?;
-    Ok(())
+    let catalogue = &snapshot.catalogue;
+    let permit =
+        authority::permit_search::<Lookup>(caller, catalogue, watchlists, ground.clone(), false, now);
+    let asked = Asked { watchlists, ground: Some(ground), ..Asked::default() };
+    gallery.logged(caller, asked, permit.and_then(|permit| may_choose(permit, threshold)))?;
+    Ok(gallery.answered(caller, idempotency)?)
 }
 
 /// Authority and probe: what can be refused is refused here, before anything is searched.

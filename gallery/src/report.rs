@@ -37,6 +37,8 @@ pub struct Report {
     pub approximate: u64,
     /// Attempts that were refused, by what was attempted.
     pub refused_by_verb: BTreeMap<String, u64>,
+    /// Searches that were not made for want of a good image, by what is wrong with it; they count as inconclusive.
+    pub declined_by_reason: BTreeMap<String, u64>,
     /// Searches that were not made, or not answered, because the caller had searched too often, by what it was stopped for.
     pub stopped_by_misuse: BTreeMap<String, u64>,
     /// Grants, or holders of a folder, that acted.
@@ -95,6 +97,11 @@ impl Report {
             What::Verify { ground, answer, .. } => {
                 self.searched(event, ground);
                 add(&mut self.searches_by_decision, word(answer.decision));
+            }
+            What::Decline { ground, reason, .. } => {
+                self.searched(event, ground);
+                add(&mut self.searches_by_decision, word(Decision::Inconclusive));
+                add(&mut self.declined_by_reason, reason.as_str());
             }
             What::Refused { attempted, misuse, .. } => {
                 add(&mut self.refused_by_verb, attempted.as_str());

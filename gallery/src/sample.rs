@@ -1,7 +1,7 @@
 //! What a caller brings to be compared: features of its own, or an image of which they were made here.
 
 use crate::subject::RawFeatures;
-use audit::hash::Hash;
+pub use audit::hash::Hash;
 use matcher::quality::Quality;
 
 crate::law::words! {

@@ -62,18 +62,22 @@ impl From<StoreError> for VerifyError {
     }
 }
 
-/// May this caller compare an image with this subject? Asked before one is looked at; the comparison itself asks again.
+/// Asked before an image is looked at: may this caller compare so, and was this answered before? The comparison itself asks again.
 ///
 /// # Errors
 /// When it may not.
-pub fn may_verify(
+pub fn ahead(
     gallery: &Gallery,
     caller: &Caller,
-    (watchlist, subject): (WatchlistId, SubjectId),
-    ground: &Ground,
-) -> Result<(), VerifyError> {
+    (watchlist, subject, ground): (WatchlistId, SubjectId, &Ground),
+    threshold: Option<Threshold>,
+    idempotency: Option<Idempotency>,
+) -> Result<Option<(VerificationAnswer, Receipt)>, VerifyError> {
+    let (snapshot, now) = (gallery.current.load(), gallery.ambient.clock.now());
     let asked = Asked { watchlists: &[watchlist], subject: Some(subject), ground: Some(ground) };
-    Ok(lookup::may::<Verify>(gallery, caller, asked, ground)?)
+    let permit = permitted(caller, &snapshot.catalogue, (watchlist, ground), (false, threshold), now);
+    gallery.logged(caller, asked, permit).map_err(LookupError::from)?;
+    Ok(gallery.answered(caller, idempotency).map_err(LookupError::from)?)
 }
 
 /// Compares the probe with each reference of the subject.

@@ -127,14 +127,17 @@ impl Run<'_> {
                 }
             });
             for read in receiver {
-                let mut batch = Vec::with_capacity(size);
+                let (mut batch, mut malformed) = (Vec::with_capacity(size), Ok(()));
                 for (line, row) in read {
                     match row.and_then(|row| self.row(row)) {
                         Ok(row) => batch.push((line, row)),
-                        Err(error) => self.bad(tally, line, &error)?,
+                        Err(error) => malformed = malformed.and(self.bad(tally, line, &error)),
                     }
                 }
-                self.put(batch, tally)?;
+                // What is well-formed is put on record first.
+                let put = self.put(batch, tally);
+                self.source.keep()?;
+                malformed.and(put)?;
             }
             Ok(())
         })
@@ -176,7 +179,6 @@ impl Run<'_> {
                 }
             }
         }
-        self.source.keep()?;
         first_bad
     }
 

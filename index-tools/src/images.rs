@@ -54,10 +54,21 @@ struct Label {
 struct Reported {
     line: u64,
     file: String,
+    subject: String,
+    encounter: String,
     /// The watchlist's id: of another data folder it is another.
     watchlist: String,
     outcome: String,
     reason: String,
+}
+
+/// What a line of the list is about: with another word in it, it is another line.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Of {
+    file: String,
+    subject: String,
+    encounter: String,
+    watchlist: String,
 }
 
 const DONE: [&str; 2] = ["enrolled", "already"];
@@ -70,16 +81,15 @@ pub(crate) struct Images {
     report: Report,
     /// Ids by what the list calls them.
     watchlists: HashMap<String, String>,
-    /// Files on record, by watchlist.
-    done: Arc<HashSet<(String, String)>>,
+    /// Those on record.
+    done: Arc<HashSet<Of>>,
 }
 
 struct Report {
     path: PathBuf,
     /// Not yet written.
     noted: Mutex<Vec<Reported>>,
-    /// File and watchlist, by line.
-    lines: BTreeMap<u64, (String, String)>,
+    lines: BTreeMap<u64, Of>,
 }
 
 impl Images {
@@ -94,14 +104,13 @@ impl Images {
         let path = report.map_or_else(beside, Path::to_owned);
         let (mut watchlists, mut lines) = (HashMap::new(), BTreeMap::new());
         for (line, label) in read(labels)? {
-            let Ok(Label { file, watchlist, .. }) = label else { continue }; // told when it is enrolled
-            if !watchlists.contains_key(&watchlist)
-                && let Ok((id, _)) = target.watchlist(&watchlist)
+            let Ok(label) = label else { continue }; // told when it is enrolled
+            if !watchlists.contains_key(&label.watchlist)
+                && let Ok((id, _)) = target.watchlist(&label.watchlist)
             {
-                watchlists.insert(watchlist.clone(), id.to_string());
+                watchlists.insert(label.watchlist.clone(), id.to_string());
             }
-            let id = watchlists.get(&watchlist).cloned().unwrap_or_default();
-            lines.insert(line, (file.display().to_string(), id));
+            lines.insert(line, label.of(&watchlists));
         }
         let done = Arc::new(reported(&path)?);
         let report = Report { path, noted: Mutex::default(), lines };
@@ -116,8 +125,7 @@ impl Images {
         let (done, watchlists) = (Arc::clone(&self.done), self.watchlists.clone());
         Ok(read(&self.labels)?.filter(move |(_, label)| {
             let Ok(label) = label else { return true };
-            let id = watchlists.get(&label.watchlist).cloned().unwrap_or_default();
-            !done.contains(&(label.file.display().to_string(), id))
+            !done.contains(&label.of(&watchlists))
         }))
     }
 }
@@ -126,15 +134,40 @@ fn read(labels: &Path) -> Result<Rows<Label>, Failure> {
     rows::lines(labels, &["category", "encounter", "file", "subject", "watchlist"])
 }
 
-/// What a report says is on record. Its last line may be cut.
-fn reported(path: &Path) -> Result<HashSet<(String, String)>, Failure> {
-    if !path.exists() {
-        return Ok(HashSet::new());
+impl Label {
+    fn of(&self, watchlists: &HashMap<String, String>) -> Of {
+        Of {
+            file: self.file.display().to_string(),
+            subject: self.subject.to_string(),
+            encounter: self.encounter.to_string(),
+            watchlist: watchlists.get(&self.watchlist).cloned().unwrap_or_default(),
+        }
     }
-    let file = File::open(path).map_err(|error| Failure::file(path, error))?;
-    let lines = csv::ReaderBuilder::new().flexible(true).from_reader(file).into_deserialize::<Reported>();
-    let done = lines.flatten().filter(|line| DONE.contains(&line.outcome.as_str()));
-    Ok(done.map(|line| (line.file, line.watchlist)).collect())
+}
+
+/// What a report says is on record. A last line that a stop has cut is taken off.
+fn reported(path: &Path) -> Result<HashSet<Of>, Failure> {
+    let failed = |error| Failure::file(path, error);
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(HashSet::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    if whole < text.len() {
+        let file = OpenOptions::new().write(true).open(path).map_err(failed)?;
+        file.set_len(whole as u64).map_err(failed)?;
+    }
+    let mut done = HashSet::new();
+    for line in csv::Reader::from_reader(&text[..whole]).into_deserialize::<Reported>() {
+        let line =
+            line.map_err(|error| Failure::Argument(format!("{} is no report: {error}", path.display())))?;
+        if DONE.contains(&line.outcome.as_str()) {
+            let Reported { file, subject, encounter, watchlist, .. } = line;
+            done.insert(Of { file, subject, encounter, watchlist });
+        }
+    }
+    Ok(done)
 }
 
 fn row(label: Label) -> (PathBuf, Row) {
@@ -159,8 +192,7 @@ impl<I: Iterator<Item = (u64, Result<Label, String>)>> Ahead<I> {
         let (file, row) = row(label);
         let image = photograph(&self.folder, &file)?;
         let (sender, making) = sync_channel(1);
-        let reply = move |made| drop(sender.send(made)); // nobody waits after an error
-        self.pool.submit(image, Wanted::default(), reply).map_err(|error| error.to_string())?;
+        self.pool.submit(image, Wanted::default(), sender).map_err(|error| error.to_string())?;
         Ok((row, making))
     }
 }
@@ -215,13 +247,21 @@ impl Source for Images {
     }
 
     fn note(&self, line: u64, outcome: &Outcome) {
-        let (file, watchlist) = self.report.lines.get(&line).cloned().unwrap_or_default();
+        let unread = || Of {
+            file: String::new(),
+            subject: String::new(),
+            encounter: String::new(),
+            watchlist: String::new(),
+        };
+        let Of { file, subject, encounter, watchlist } =
+            self.report.lines.get(&line).cloned().unwrap_or_else(unread);
         let (outcome, reason) = match outcome {
             Outcome::Enrolled => ("enrolled", String::new()),
             Outcome::Already => ("already", String::new()),
             Outcome::Refused { reason } => ("refused", reason.clone()),
         };
-        let reported = Reported { line, file, watchlist, outcome: outcome.to_owned(), reason };
+        let reported =
+            Reported { line, file, subject, encounter, watchlist, outcome: outcome.to_owned(), reason };
         self.report.noted.lock().unwrap_or_else(PoisonError::into_inner).push(reported);
     }
 

@@ -139,10 +139,20 @@ pub struct Measure {
     pub value: u8,
 }
 
-/// What was measured of a sample.
+/// What was measured of a sample. Whatever values are read with it, they are made anew of the native measures.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "BTreeMap<Component, Measure>")]
 pub struct Quality(BTreeMap<Component, Measure>);
+
+impl From<BTreeMap<Component, Measure>> for Quality {
+    fn from(measures: BTreeMap<Component, Measure>) -> Self {
+        let mut quality = Self::default();
+        for (component, Measure { native, .. }) in measures {
+            quality.note(component, f64::from(native));
+        }
+        quality
+    }
+}
 
 impl Quality {
     /// Notes a native measure.
@@ -174,7 +184,7 @@ pub struct Gate(pub BTreeMap<Component, u8>);
 impl Gate {
     /// For searching, where nothing else is said: what is less is hardly ever found again.
     pub fn for_lookups() -> Self {
-        // Eyes 22 px apart; yaw and pitch to 45°; roll is taken out by the alignment.
+        // Eyes 23 px apart; yaw and pitch to 45°; roll is taken out by the alignment.
         Self(
             [
                 (Component::InterEyeDistance, 9),
@@ -192,7 +202,7 @@ impl Gate {
 
     /// For enrolling, where nothing else is said: who is on record is compared with for years.
     pub fn for_enrolment() -> Self {
-        // Eyes 44 px apart, yaw and pitch to 30°.
+        // Eyes 45 px apart, yaw and pitch to 30°.
         Self(
             [
                 (Component::InterEyeDistance, 22),
@@ -243,6 +253,8 @@ pub struct Shortfall {
 impl fmt::Display for Shortfall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (found, wanted) = (f64::from(self.found.native), self.component.native(self.wanted));
+        // Rounded so that who does what is said has done enough.
+        let wanted = if self.component == Component::InterEyeDistance { wanted.ceil() } else { wanted };
         let percent = |share: f64| 100.0 * share;
         match self.component {
             _ if found.is_nan() => write!(f, "{} could not be measured", self.component),
@@ -326,6 +338,13 @@ mod tests {
             }
             assert_eq!(component.as_str().parse(), Ok(component));
         }
+    }
+
+    #[test]
+    fn a_value_that_does_not_follow_from_its_measure_is_not_believed() {
+        let told = [(Component::InterEyeDistance, Measure { native: 30.0, value: 100 })];
+        let quality = Quality::from(BTreeMap::from(told));
+        assert_eq!(quality.get(Component::InterEyeDistance).unwrap().value, 12);
     }
 
     #[test]

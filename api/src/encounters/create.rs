@@ -6,7 +6,7 @@ use crate::{
     node::Node,
     probe::{Enrollable, Files, SampleBody},
     problem::Problem,
-    wire::ReceiptBody,
+    wire::{InParts, ReceiptBody},
 };
 use axum::{
     Json,
@@ -79,7 +79,7 @@ impl From<(Enrolled, Receipt)> for EnrolledResponse {
 
 /// Add an encounter to a subject of the caller's nation. It is searched on the watchlists on which the
 /// subject stands.
-#[utoipa::path(post, path = "/v1/subjects/{id}/encounters", tag = "subjects", extensions(("x-operation" = json!("collection"))), request_body(content((EncounterBody = "application/json"), (EncounterBody = "multipart/form-data"))),
+#[utoipa::path(post, path = "/v1/subjects/{id}/encounters", tag = "subjects", extensions(("x-operation" = json!("collection"))), request_body(content((EncounterBody = "application/json"), (InParts<EncounterBody> = "multipart/form-data"))),
     params(
         ("id" = String, Path, description = "Limen's id of the subject"),
         ("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer"),
@@ -94,16 +94,18 @@ pub(crate) async fn create_encounter(
     By(caller): By,
     Path(id): Path<String>,
     key: Key,
-    Imaged { value: body, hash, files, room }: Imaged<EncounterBody>,
+    Imaged { value: body, hash, files }: Imaged<EncounterBody>,
 ) -> Result<(StatusCode, Json<EnrolledResponse>), Problem> {
     let idempotency = key.with(hash);
     let subject: SubjectId = path_value(&id, "id")?;
     if body.is_image() {
-        let caller = caller.clone();
-        node.blocking(move |gallery| enrol::may_enrol(gallery, &caller, &[])).await?;
+        let (caller, idempotency) = (caller.clone(), idempotency.clone());
+        let ahead = move |gallery: &_| enrol::ahead(gallery, &caller, (&[], Some(subject)), idempotency);
+        if let Some(enrolled) = node.blocking(ahead).await? {
+            return Ok((StatusCode::CREATED, Json(enrolled.into())));
+        }
     }
     let new = body.encounter(&node, &files, "template").await?;
-    drop(room);
     let enrol = move |gallery: &_| enrol::enrol_encounter(gallery, &caller, subject, new, idempotency);
     let enrolled = node.blocking(enrol).await.map_err(Problem::of_one_encounter)?;
     Ok((StatusCode::CREATED, Json(enrolled.into())))

@@ -56,7 +56,7 @@ struct RowBody {
     #[schema(schema_with = wire::features)]
     features: Features,
     /// How good the image is of which they were made, if they were: held against the watchlist's gate. As `/v1/extractions` tells it.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     quality: Option<Quality>,
 }
 

@@ -6,11 +6,11 @@ use crate::{
     node::Node,
     probe::ImageBody,
     problem::{Kind, Problem},
-    wire::{self, FaceBody, QualityBody, ReceiptBody},
+    wire::{self, FaceBody, InParts, QualityBody, ReceiptBody},
 };
 use axum::{Json, extract::State};
 use extractor::{decode::Format, extract::Unusable};
-use gallery::{extract, sample::image_hash, subject::RawFeatures};
+use gallery::{extract, subject::RawFeatures};
 use matcher::template::ModelId;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ pub(crate) struct ExtractionResponse {
 
 /// Make a template of an image. Nothing comes on record but that it was done.
 #[utoipa::path(post, path = "/v1/extractions", tag = "extractions", extensions(("x-operation" = json!("consultation"))),
-    request_body(content((ExtractionBody = "application/json"), (ExtractionBody = "multipart/form-data"))),
+    request_body(content((ExtractionBody = "application/json"), (InParts<ExtractionBody> = "multipart/form-data"))),
     responses(
         (status = 200, body = ExtractionResponse),
         (status = "4XX", body = Problem, content_type = "application/problem+json"),
@@ -57,13 +57,12 @@ pub(crate) struct ExtractionResponse {
 pub(crate) async fn create_extraction(
     State(node): State<Arc<Node>>,
     By(caller): By,
-    Imaged { value: body, files, room, .. }: Imaged<ExtractionBody>,
+    Imaged { value: body, files, .. }: Imaged<ExtractionBody>,
 ) -> Result<Json<ExtractionResponse>, Problem> {
     let permit = node.blocking(move |gallery| extract::permit(gallery, &caller)).await?;
     let image = body.image.image(&files, "image")?;
-    let hash = image_hash(&image.file);
-    let extraction = node.images.extract(image).await?.map_err(unusable)?;
-    drop(room);
+    let (made, hash) = node.images.extract(image).await?;
+    let extraction = made.map_err(unusable)?;
     let features = RawFeatures { model: extraction.model, features: extraction.features };
     let told = features.clone();
     let receipt = node.blocking(move |gallery| extract::record(gallery, &permit, &told, hash)).await?;

@@ -6,10 +6,11 @@ use crate::{
     node::Node,
     probe::SampleBody,
     problem::Problem,
-    wire::{self, CertificateBody, ReceiptBody, TermsBody, Threshold},
+    wire::{self, CertificateBody, InParts, ReceiptBody, TermsBody, Threshold},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
+    Receipt,
     authority::Ground,
     decision::{self, Decision, LookupAnswer, Reason},
     handling::Visibility,
@@ -117,7 +118,7 @@ struct ListedBody {
 }
 
 /// Search watchlists with a probe.
-#[utoipa::path(post, path = "/v1/lookups", tag = "lookups", extensions(("x-operation" = json!("consultation"))), request_body(content((LookupBody = "application/json"), (LookupBody = "multipart/form-data"))),
+#[utoipa::path(post, path = "/v1/lookups", tag = "lookups", extensions(("x-operation" = json!("consultation"))), request_body(content((LookupBody = "application/json"), (InParts<LookupBody> = "multipart/form-data"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
     responses(
         (status = 200, body = LookupResponse, description = "Answered, and in the audit log"),
@@ -133,7 +134,7 @@ pub(crate) async fn create_lookup(
     State(node): State<Arc<Node>>,
     By(caller): By,
     key: Key,
-    Imaged { value: body, hash, files, room }: Imaged<LookupBody>,
+    Imaged { value: body, hash, files }: Imaged<LookupBody>,
 ) -> Result<(StatusCode, Json<LookupResponse>), Problem> {
     let idempotency = key.with(hash);
     let ground = Ground {
@@ -143,11 +144,15 @@ pub(crate) async fn create_lookup(
         authorisation: body.authorisation,
     };
     if body.probe.is_image() {
-        let asked = (caller.clone(), body.watchlists.clone(), ground.clone());
-        node.blocking(move |gallery| lookup::may_search(gallery, &asked.0, &asked.1, &asked.2)).await?;
+        let (caller, lists, ground) = (caller.clone(), body.watchlists.clone(), ground.clone());
+        let (threshold, idempotency) = (body.threshold.map(|it| it.0), idempotency.clone());
+        let ahead =
+            move |gallery: &_| lookup::ahead(gallery, &caller, (&lists, &ground), threshold, idempotency);
+        if let Some((answer, receipt)) = node.blocking(ahead).await? {
+            return Ok(respond(&node, answer, receipt).await);
+        }
     }
     let (probe, faces) = node.probe(body.probe.source(&files, "probe")?).await?;
-    drop(room);
     let request = LookupRequest {
         watchlists: body.watchlists,
         ground,
@@ -168,15 +173,19 @@ pub(crate) async fn create_lookup(
             node.blocking(move |gallery| lookup::conclude(gallery, searched)).await?
         }
     };
-    let receipt = ReceiptBody::proven(receipt, node.prove(receipt).await);
-    let status = wire::status_of(answer.reason);
-    Ok((status, Json(respond(answer, receipt))))
+    Ok(respond(&node, answer, receipt).await)
 }
 
-fn respond(answer: LookupAnswer, receipt: ReceiptBody) -> LookupResponse {
+async fn respond(
+    node: &Arc<Node>,
+    answer: LookupAnswer,
+    receipt: Receipt,
+) -> (StatusCode, Json<LookupResponse>) {
+    let receipt = ReceiptBody::proven(receipt, node.prove(receipt).await);
+    let status = wire::status_of(answer.reason);
     let LookupAnswer { lookup, decision, reason, candidates, truncated, total, authorise_by, certificate } =
         answer;
-    LookupResponse {
+    let response = LookupResponse {
         id: lookup,
         decision,
         reason,
@@ -186,7 +195,8 @@ fn respond(answer: LookupAnswer, receipt: ReceiptBody) -> LookupResponse {
         authorise_by,
         certificate: certificate.into(),
         receipt,
-    }
+    };
+    (status, Json(response))
 }
 
 fn candidate(candidate: decision::Candidate) -> CandidateBody {

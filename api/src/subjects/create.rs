@@ -6,7 +6,7 @@ use crate::{
     encounters::create::{EncounterBody, EnrolledResponse},
     node::Node,
     problem::Problem,
-    wire,
+    wire::{self, InParts},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
@@ -60,7 +60,7 @@ impl EntryBody {
 }
 
 /// Enrol a subject. The next lookup finds it.
-#[utoipa::path(post, path = "/v1/subjects", tag = "subjects", extensions(("x-operation" = json!("collection"))), request_body(content((SubjectBody = "application/json"), (SubjectBody = "multipart/form-data"))),
+#[utoipa::path(post, path = "/v1/subjects", tag = "subjects", extensions(("x-operation" = json!("collection"))), request_body(content((SubjectBody = "application/json"), (InParts<SubjectBody> = "multipart/form-data"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
     responses(
         (status = 201, body = EnrolledResponse),
@@ -71,13 +71,17 @@ pub(crate) async fn create_subject(
     State(node): State<Arc<Node>>,
     By(caller): By,
     key: Key,
-    Imaged { value: body, hash, files, room }: Imaged<SubjectBody>,
+    Imaged { value: body, hash, files }: Imaged<SubjectBody>,
 ) -> Result<(StatusCode, Json<EnrolledResponse>), Problem> {
     let idempotency = key.with(hash);
     let entries: Vec<_> = body.entries.into_iter().map(EntryBody::listed).collect();
     if body.encounters.iter().any(EncounterBody::is_image) {
-        let (caller, lists) = (caller.clone(), entries.iter().map(|(list, _)| *list).collect::<Vec<_>>());
-        node.blocking(move |gallery| enrol::may_enrol(gallery, &caller, &lists)).await?;
+        let lists: Vec<_> = entries.iter().map(|(list, _)| *list).collect();
+        let (caller, idempotency) = (caller.clone(), idempotency.clone());
+        let ahead = move |gallery: &_| enrol::ahead(gallery, &caller, (&lists, None), idempotency);
+        if let Some(enrolled) = node.blocking(ahead).await? {
+            return Ok((StatusCode::CREATED, Json(enrolled.into())));
+        }
     }
     if body.encounters.len() > enrol::ENCOUNTER_LIMIT {
         return Err(enrol::EnrolError::EncounterCount.into());
@@ -87,7 +91,6 @@ pub(crate) async fn create_subject(
         let field = format!("encounters[{index}].template");
         encounters.push(encounter.encounter(&node, &files, &field).await?);
     }
-    drop(room);
     let new = NewSubject { reference: body.reference, entries, encounters };
     let enrolled =
         node.blocking(move |gallery| enrol::enrol_subject(gallery, &caller, new, idempotency)).await?;

@@ -6,10 +6,11 @@ use crate::{
     node::Node,
     probe::SampleBody,
     problem::Problem,
-    wire::{self, CertificateBody, ReceiptBody, TermsBody, Threshold},
+    wire::{self, CertificateBody, InParts, ReceiptBody, TermsBody, Threshold},
 };
 use axum::{Json, extract::State, http::StatusCode};
 use gallery::{
+    Receipt,
     authority::Ground,
     decision::{Decision, Reason, VerificationAnswer},
     id::{EncounterId, SubjectId, VerificationId, WatchlistId},
@@ -76,7 +77,7 @@ pub(crate) struct VerificationResponse {
 }
 
 /// Compare a probe with one subject.
-#[utoipa::path(post, path = "/v1/verifications", tag = "verifications", extensions(("x-operation" = json!("consultation"))), request_body(content((VerificationBody = "application/json"), (VerificationBody = "multipart/form-data"))),
+#[utoipa::path(post, path = "/v1/verifications", tag = "verifications", extensions(("x-operation" = json!("consultation"))), request_body(content((VerificationBody = "application/json"), (InParts<VerificationBody> = "multipart/form-data"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),
     responses(
         (status = 200, body = VerificationResponse),
@@ -92,7 +93,7 @@ pub(crate) async fn create_verification(
     State(node): State<Arc<Node>>,
     By(caller): By,
     key: Key,
-    Imaged { value: body, hash, files, room }: Imaged<VerificationBody>,
+    Imaged { value: body, hash, files }: Imaged<VerificationBody>,
 ) -> Result<(StatusCode, Json<VerificationResponse>), Problem> {
     let idempotency = key.with(hash);
     let (watchlist, subject) = (body.watchlist, body.subject);
@@ -103,12 +104,15 @@ pub(crate) async fn create_verification(
         authorisation: body.authorisation,
     };
     if body.probe.is_image() {
-        let asked = (caller.clone(), ground.clone());
-        let may = move |gallery: &_| verify::may_verify(gallery, &asked.0, (watchlist, subject), &asked.1);
-        node.blocking(may).await?;
+        let (caller, ground, idempotency) = (caller.clone(), ground.clone(), idempotency.clone());
+        let (of, threshold) = ((watchlist, subject), body.threshold.map(|it| it.0));
+        let ahead =
+            move |gallery: &_| verify::ahead(gallery, &caller, (of.0, of.1, &ground), threshold, idempotency);
+        if let Some((answer, receipt)) = node.blocking(ahead).await? {
+            return Ok(respond(&node, answer, receipt).await);
+        }
     }
     let (probe, faces) = node.probe(body.probe.source(&files, "probe")?).await?;
-    drop(room);
     let request = VerificationRequest {
         watchlist,
         subject,
@@ -121,6 +125,14 @@ pub(crate) async fn create_verification(
         Ok(answered) => answered,
         Err(problem) => return Err(node.inconclusive(problem, faces).await),
     };
+    Ok(respond(&node, answer, receipt).await)
+}
+
+async fn respond(
+    node: &Arc<Node>,
+    answer: VerificationAnswer,
+    receipt: Receipt,
+) -> (StatusCode, Json<VerificationResponse>) {
     let receipt = ReceiptBody::proven(receipt, node.prove(receipt).await);
     let VerificationAnswer {
         verification,
@@ -146,5 +158,5 @@ pub(crate) async fn create_verification(
         certificate: certificate.into(),
         receipt,
     };
-    Ok((status, Json(response)))
+    (status, Json(response))
 }

@@ -56,7 +56,8 @@ fn who_may_not_search_with_its_own_features_searches_with_images() {
     assert!(matches!(ask(sample(axis(0)).into()), Err(LookupError::Refused(Refusal::RawProbe))));
     assert_eq!(ask(made(axis(0), 60.0)).unwrap().0.decision, Decision::Hit);
     let request = house.request(axis(0));
-    lookup::may_search(&house.gallery, &gate(), &request.watchlists, &request.ground).unwrap();
+    let ahead = lookup::ahead(&house.gallery, &gate(), (&request.watchlists, &request.ground), None, None);
+    assert!(ahead.unwrap().is_none());
     let events = house.events();
     let Some(What::Lookup { probe, .. }) = events.last().map(|event| &event.what) else { panic!("a lookup") };
     assert!(probe.image.is_some() && !format!("{probe:?}").contains(&IMAGE.to_string()));
@@ -68,7 +69,7 @@ fn a_bad_image_is_inconclusive_with_advice_and_a_receipt_and_never_no_hit() {
     house.enrol("a", axis(0)).unwrap();
     let blurred = declined(&house, made(axis(0), 20.0));
     assert_eq!(blurred.reason, Shortcoming::Quality);
-    assert_eq!(blurred.advice, ["move closer: eyes 20 px apart, 22 wanted"]);
+    assert_eq!(blurred.advice, ["move closer: eyes 20 px apart, 23 wanted"]);
     let nobody = Sample::Unusable {
         reason: Shortcoming::NoFace,
         advice: vec!["no face is seen".to_owned()],
@@ -154,6 +155,29 @@ fn enrolment_wants_better_images_than_a_lookup() {
     let (outcomes, _) = enrol_batch::enrol_batch(&house.gallery, &utopia(), rows).unwrap();
     assert!(matches!(outcomes[0], RowOutcome::Refused(RowError::Quality(_))));
     assert_eq!(outcomes[1], RowOutcome::Enrolled);
+}
+
+#[test]
+fn a_row_of_one_list_is_held_against_the_gates_of_all_on_which_the_subject_stands() {
+    let house = House::build();
+    let mut strict = policy("strict");
+    strict.gates.enrolment.0.insert(Component::InterEyeDistance, 70);
+    let (strict, _) = publish::create_watchlist(&house.gallery, &utopia(), strict, None).unwrap();
+    let row = |encounter: &str, list, axis_of, eyes_px| BulkRow {
+        subject: "s".parse().unwrap(),
+        encounter: encounter.parse().unwrap(),
+        watchlist: list,
+        listing: Listing::plain(Category::Wanted),
+        features: axis(axis_of).to_vec(),
+        quality: Some(quality(eyes_px)),
+    };
+    let put = |row| enrol_batch::enrol_batch(&house.gallery, &utopia(), vec![row]).unwrap().0.remove(0);
+    assert_eq!(put(row("1", strict.id, 1, 120.0)), RowOutcome::Enrolled);
+    assert!(matches!(put(row("2", house.list, 2, 60.0)), RowOutcome::Refused(RowError::Quality(_))));
+    // Nothing of the refused row is on record, not the place on the list either.
+    let on_first = LookupRequest { probe: made(axis(1), 60.0), ..house.request(axis(1)) };
+    assert_eq!(house.ask(&utopia(), on_first, None).unwrap().0.certificate.expected, 0);
+    assert_eq!(put(row("2", house.list, 2, 120.0)), RowOutcome::Enrolled);
 }
 
 #[test]

@@ -356,4 +356,12 @@ mod tests {
         third(&path).execute("UPDATE entry SET category = 'missing'", []).unwrap();
         assert!(check::row_sums(&open_for_writing(&path, false).unwrap()).is_err());
     }
+
+    #[test]
+    fn a_watchlist_that_was_damaged_before_is_so_after() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join(FILE_NAME);
+        third(&path).execute("UPDATE watchlist SET threshold = 0.1 WHERE key = 1", []).unwrap();
+        assert!(read::catalogue(&open_for_writing(&path, false).unwrap()).is_err());
+    }
 }

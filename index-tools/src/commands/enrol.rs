@@ -22,7 +22,8 @@ use std::path::PathBuf;
 /// passed over, so an interrupted command is resumed by repeating it.
 ///
 /// With --images, templates are made here of photographs (JPEG, PNG, BMP, TIFF, JPEG 2000, face records), those whose quality the watchlist does not
-/// take are refused, and a report tells what became of each file; what it says is on record is not looked at again.
+/// take are refused, and a report tells what became of each file; what it says is on record is not looked at again (after a
+/// restore of the data folder, begin another with --report).
 #[derive(Args)]
 pub(crate) struct Enrol {
     #[command(flatten)]

@@ -80,7 +80,7 @@ struct PolicyArgs {
     /// Least quality of an image to search with, as `inter_eye_distance=38`, 0 to 100 (docs/quality.md; may be given several times).
     #[arg(long = "lookup-quality", value_parser = least)]
     lookup_quality: Vec<(Component, u8)>,
-    /// Least quality of an image to enrol; at least as much as for lookups (may be given several times).
+    /// Least quality of an image to enrol; at least as much as for lookups, which it follows where it is not given (may be given several times).
     #[arg(long = "enrolment-quality", value_parser = least)]
     enrolment_quality: Vec<(Component, u8)>,
     /// Ask for no quality but what is given here; otherwise it is asked for beside the usual.
@@ -114,6 +114,12 @@ impl PolicyArgs {
         }
         gates.lookup.0.extend(self.lookup_quality.iter().copied());
         gates.enrolment.0.extend(self.enrolment_quality.iter().copied());
+        // Where only the first is given, the second follows.
+        for (component, least) in &gates.lookup.0 {
+            let said = self.enrolment_quality.iter().any(|(other, _)| other == component);
+            let own = gates.enrolment.0.entry(*component).or_default();
+            *own = if said { *own } else { (*own).max(*least) };
+        }
         gates
     }
 

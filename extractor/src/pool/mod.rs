@@ -1,23 +1,18 @@
 //! Workers, and the bounded queue before them. Each worker has a thread of this process that speaks with it.
 
+mod child;
+
 use crate::{
     confine::{Attempt, Confinement},
+    decode::{DecodeError, FILE_LIMIT_BYTES},
     extract::{Extraction, Unusable, Wanted},
-    frame::{self, Asked, Said},
+    frame::{Asked, Said},
     model::{ModelError, Models, Profile},
-    worker,
 };
+use child::Worker;
 use matcher::template::ModelId;
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    fs::{OFlags, fcntl_setfl},
-};
 use std::{
-    ffi::OsString,
-    io::{self, Read, Write},
-    os::fd::AsFd,
     path::PathBuf,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -26,10 +21,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A worker makes way for a fresh one after so many images.
-const IMAGES_A_WORKER: usize = 500;
-/// How long a worker may take to load its model.
-const START: Duration = Duration::from_mins(1);
 /// How long to wait before another is started, if one could not.
 const PAUSE: Duration = Duration::from_secs(1);
 /// Memory of a worker: model, decoded image, and what the decoder needs.
@@ -55,7 +46,7 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// For a model: a worker a core, each this very program, and twice as many images waiting as there are workers.
+    /// For a model: a worker a core, each this very program, and sixteen images waiting for each.
     pub fn new(models: PathBuf, model: ModelId) -> Self {
         let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let program = PathBuf::from("/proc/self/exe"); // also if its file was replaced meanwhile
@@ -80,12 +71,29 @@ pub enum PoolError {
 #[error("the queue of images is full")]
 pub struct Full;
 
-type Reply = Box<dyn FnOnce(Result<Extraction, PoolError>) + Send>;
+/// Where the answer goes.
+pub trait Reply: Send + 'static {
+    /// Does somebody still wait for it?
+    fn is_awaited(&self) -> bool;
+    /// Gives it.
+    fn give(self: Box<Self>, made: Result<Extraction, PoolError>);
+}
+
+/// Whoever waits on a thread, or has gone on; nobody can tell.
+impl Reply for SyncSender<Result<Extraction, PoolError>> {
+    fn is_awaited(&self) -> bool {
+        true
+    }
+
+    fn give(self: Box<Self>, made: Result<Extraction, PoolError>) {
+        let _ = self.send(made); // who does not wait any more misses nothing
+    }
+}
 
 struct Task {
     image: Box<dyn AsRef<[u8]> + Send>,
     wanted: Wanted,
-    reply: Reply,
+    reply: Box<dyn Reply>,
 }
 
 /// What a worker achieves that is told to try: see [`Pool::attempt`].
@@ -165,7 +173,7 @@ impl Pool {
         self.shared.pending.load(Ordering::Relaxed)
     }
 
-    /// Has an image processed; `reply` is called once, on a thread that does nothing else meanwhile.
+    /// Has an image processed, if somebody still waits for it when its turn comes; the image is kept until then.
     ///
     /// # Errors
     /// When too many wait.
@@ -173,7 +181,7 @@ impl Pool {
         &self,
         image: impl AsRef<[u8]> + Send + 'static,
         wanted: Wanted,
-        reply: impl FnOnce(Result<Extraction, PoolError>) + Send + 'static,
+        reply: impl Reply,
     ) -> Result<(), Full> {
         self.put(Task { image: Box::new(image), wanted, reply: Box::new(reply) }, |task| {
             self.sender.try_send(task).map_err(|error| match error {
@@ -207,8 +215,7 @@ impl Pool {
     ) -> Result<Extraction, PoolError> {
         let gone = || PoolError::Failed("the workers are gone".to_owned());
         let (reply, answer) = sync_channel(1);
-        let reply: Reply = Box::new(move |made| drop(reply.send(made)));
-        let task = Task { image: Box::new(image), wanted, reply };
+        let task = Task { image: Box::new(image), wanted, reply: Box::new(reply) };
         self.put(task, |task| self.sender.send(task).map_err(|_| gone()))?;
         answer.recv().map_err(|_| gone())?
     }
@@ -230,10 +237,16 @@ impl Shared {
         loop {
             let task = self.tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(Task { image, wanted, reply }) = task else { return };
-            reply(self.process(&mut worker, (*image).as_ref(), &wanted));
+            if reply.is_awaited() {
+                let made = self.process(&mut worker, (*image).as_ref(), &wanted);
+                drop(image);
+                reply.give(made);
+            }
             self.pending.fetch_sub(1, Ordering::Relaxed);
-            if worker.as_ref().is_none_or(|worker| worker.images >= IMAGES_A_WORKER) {
-                worker = self.begin().ok();
+            if worker.as_ref().is_none_or(Worker::has_worked_long)
+                && let Ok(fresh) = self.begin()
+            {
+                worker = Some(fresh);
             }
         }
     }
@@ -244,13 +257,17 @@ impl Shared {
         image: &[u8],
         wanted: &Wanted,
     ) -> Result<Extraction, PoolError> {
+        if image.len() > FILE_LIMIT_BYTES {
+            return Err(Unusable::from(DecodeError::Long(image.len())).into());
+        }
         if worker.as_mut().is_none_or(Worker::has_ended) {
             *worker = Some(self.begin()?);
         }
         let Some(running) = worker else { return Err(PoolError::Failed("no worker".to_owned())) };
-        running.images += 1;
-        let deadline = Instant::now() + self.settings.patience;
+        let began = Instant::now();
+        let deadline = began + self.settings.patience;
         let said = running.ask(&Asked::Extract(*wanted), image, deadline, self.profile.embedder.dimension);
+        (running.images, running.worked) = (running.images + 1, running.worked + began.elapsed());
         match said {
             Ok(Said::Made(extraction)) if extraction.model == self.profile.id => Ok(*extraction),
             Ok(Said::Unusable(unusable)) => Err(unusable.into()),
@@ -278,105 +295,5 @@ impl Shared {
                 Err(PoolError::Failed(error.to_string()))
             }
         }
-    }
-}
-
-/// A worker process; it is killed when this is dropped.
-struct Worker {
-    child: Child,
-    input: ChildStdin,
-    output: ChildStdout,
-    images: usize,
-}
-
-impl Worker {
-    fn start(settings: &Settings) -> io::Result<(Self, Confinement)> {
-        let Settings { program, models, model, memory_bytes, .. } = settings;
-        let models = models.canonicalize()?;
-        let arguments: [OsString; 7] = [
-            worker::COMMAND.into(),
-            "--memory-bytes".into(),
-            memory_bytes.to_string().into(),
-            "--models".into(),
-            models.into(),
-            "--model".into(),
-            model.as_str().into(),
-        ];
-        let mut command = Command::new(program);
-        // Nothing of this process's environment: the root key may stand there. An allocator that keeps address space for later
-        // would meet the limits at once.
-        command.args(arguments).env_clear().env("MIMALLOC_ARENA_RESERVE", "0").current_dir("/");
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        let pipes = child.stdin.take().zip(child.stdout.take());
-        let (input, output) = pipes.ok_or_else(|| io::Error::other("the worker has no pipes"))?;
-        fcntl_setfl(&input, OFlags::NONBLOCK)?;
-        fcntl_setfl(&output, OFlags::NONBLOCK)?;
-        let mut worker = Self { child, input, output, images: 0 };
-        match frame::heard(&worker.read(Instant::now() + START)?, 0)? {
-            Said::Ready { confinement } => Ok((worker, confinement)),
-            Said::Failed { why } => Err(io::Error::other(why)),
-            _ => Err(io::Error::other("the worker does not say that it is ready")),
-        }
-    }
-
-    fn has_ended(&mut self) -> bool {
-        !matches!(self.child.try_wait(), Ok(None))
-    }
-
-    fn ask(&mut self, asked: &Asked, image: &[u8], deadline: Instant, dimension: usize) -> io::Result<Said> {
-        self.write(&frame::head(asked, image.len()), deadline)?;
-        self.write(image, deadline)?;
-        frame::heard(&self.read(deadline)?, dimension)
-    }
-
-    fn write(&mut self, mut rest: &[u8], deadline: Instant) -> io::Result<()> {
-        while !rest.is_empty() {
-            await_until(&self.input, PollFlags::OUT, deadline)?;
-            match self.input.write(rest) {
-                Ok(written) => rest = &rest[written..],
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn read(&mut self, deadline: Instant) -> io::Result<Vec<u8>> {
-        let mut length = [0; 4];
-        self.fill(&mut length, deadline)?;
-        let mut frame = vec![0; frame::checked(length)?];
-        self.fill(&mut frame, deadline)?;
-        Ok(frame)
-    }
-
-    fn fill(&mut self, bytes: &mut [u8], deadline: Instant) -> io::Result<()> {
-        let mut at = 0;
-        while at < bytes.len() {
-            await_until(&self.output, PollFlags::IN, deadline)?;
-            match self.output.read(&mut bytes[at..]) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(read) => at += read,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.child.kill(); // it may have ended
-        let _ = self.child.wait();
-    }
-}
-
-fn await_until(pipe: &impl AsFd, event: PollFlags, deadline: Instant) -> io::Result<()> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
-    match poll(&mut [PollFd::new(pipe, event)], Some(&timeout)) {
-        Ok(0) => Err(io::ErrorKind::TimedOut.into()),
-        Err(rustix::io::Errno::INTR) | Ok(_) => Ok(()),
-        Err(error) => Err(error.into()),
     }
 }
