@@ -128,7 +128,9 @@ if files:
     limits = [ms for status, reason, ms in answers if reason == "limits"]
     refused = [ms for status, reason, ms in answers if status == 422 and reason != "limits"]
     others = sorted({status for status, _, _ in answers} - {422})
-    print(f"{len(files)} hostile files: {len(refused)} refused ({told(refused)}), {len(limits)} ended by the worker's limits"
+    unread = [ms for status, reason, ms in answers if reason == "unreadable"]
+    late = sum(ms > 100 for ms in unread)
+    print(f"{len(files)} hostile files: {len(refused)} refused, of these {len(unread)} unread ({told(unread)}, {late} after more than 100 ms), {len(limits)} ended by the worker's limits"
           f"{' (most ' + format(max(limits), '.0f') + ' ms)' if limits else ''}, other statuses {others}")
     print(f"  the server's memory grew by at most {growth:.0f} MiB (wanted: at most 256)")
     print(f"  lookups of another by vectors: alone {told(quiet)}; beside busy loops {told(floor)}; beside ordinary portraits {told(ordinary)}; beside these files {told(busy)}")

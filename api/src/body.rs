@@ -132,7 +132,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<Node>> for Strict<T> {
     }
 }
 
-/// Reads a body up to a limit. One that is longer is read on for a while but not kept, so that its sender,
+/// Reads a body up to a limit. One that is longer, or has no room, is read on for a while but not kept, so that its sender,
 /// who reads only after writing, learns why it is refused. Before it becomes longer than usual, room is taken for as long as it says that it is,
 /// or may be.
 async fn collect(
@@ -142,29 +142,32 @@ async fn collect(
 ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), Problem> {
     let hint = body.size_hint();
     let said = hint.exact().and_then(|said| usize::try_from(said).ok());
-    let (mut bytes, mut length, mut taken) = (Vec::with_capacity(said.unwrap_or(0).min(usual)), 0, None);
+    let whole = said.unwrap_or(limit).min(limit);
+    let read_on = limit.saturating_add(usual.saturating_mul(READ_ON));
+    let (mut bytes, mut length, mut taken) = (Vec::with_capacity(whole.min(usual)), 0, None);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| Problem::of(Kind::Malformed, "body", "the body broke off"))?;
         let Some(data) = frame.data_ref() else { continue };
         length += data.len();
-        if length <= limit {
-            if length > usual && taken.is_none() {
-                let whole = said.unwrap_or(limit).min(limit);
-                taken = Some(room(whole)?);
+        if length > usual && length <= limit && taken.is_none() {
+            taken = Some(room(whole));
+            if let Some(Ok(_)) = taken {
                 bytes.reserve_exact(whole.saturating_sub(bytes.len()));
             }
+        }
+        if length <= limit && !matches!(taken, Some(Err(_))) {
             bytes.extend_from_slice(data);
-        } else if length > limit.saturating_mul(READ_ON) {
+        } else if length > read_on {
             break;
         }
     }
     if length > limit {
         return Err(Problem::of(Kind::TooLarge, "body", format!("the body is longer than {limit} bytes")));
     }
-    Ok((bytes, taken))
+    Ok((bytes, taken.transpose()?))
 }
 
-/// How many times the limit is read before the sender is cut off.
+/// How many times the usual limit is read beyond the limit before the sender is cut off.
 const READ_ON: usize = 16;
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
