@@ -12,7 +12,7 @@ const PART_LIMIT: usize = 66;
 const REQUEST: &str = "request";
 
 /// A body, taken apart.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct FormData {
     /// The request, as JSON.
     pub(crate) request: Bytes,

@@ -135,11 +135,6 @@ impl Extractor {
         Ok(Self { profile, detector, embedder })
     }
 
-    /// The model's profile.
-    pub fn profile(&self) -> &Profile {
-        &self.profile
-    }
-
     /// Makes features of the face in a file.
     ///
     /// # Errors

@@ -50,6 +50,10 @@ pub(crate) enum Said {
     },
 }
 
+fn invalid(why: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why.to_owned())
+}
+
 /// What stands before the bytes of a frame, so many of them.
 pub(crate) fn head<T: Serialize>(head: &T, bytes: usize) -> Vec<u8> {
     let head = serde_json::to_vec(head).expect("text keys, finite numbers");
@@ -59,14 +63,13 @@ pub(crate) fn head<T: Serialize>(head: &T, bytes: usize) -> Vec<u8> {
 
 /// Takes a frame apart, behind its length.
 pub(crate) fn open<T: DeserializeOwned>(frame: &[u8]) -> io::Result<(T, &[u8])> {
-    let bad = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
-    let (length, rest) = frame.split_first_chunk::<4>().ok_or_else(|| bad("a frame without a head"))?;
+    let (length, rest) = frame.split_first_chunk::<4>().ok_or_else(|| invalid("a frame without a head"))?;
     let length = u32::from_le_bytes(*length) as usize;
     if length > HEAD_LIMIT_BYTES {
-        return Err(bad("a head that is too long"));
+        return Err(invalid("a head that is too long"));
     }
-    let (head, bytes) = rest.split_at_checked(length).ok_or_else(|| bad("a head that is cut"))?;
-    let head = serde_json::from_slice(head).map_err(|_| bad("a head that is not understood"))?;
+    let (head, bytes) = rest.split_at_checked(length).ok_or_else(|| invalid("a head that is cut"))?;
+    let head = serde_json::from_slice(head).map_err(|_| invalid("a head that is not understood"))?;
     Ok((head, bytes))
 }
 
@@ -86,7 +89,7 @@ pub(crate) fn read(from: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
 pub(crate) fn checked(length: [u8; 4]) -> io::Result<usize> {
     let length = u32::from_le_bytes(length) as usize;
     let good = (4..=FRAME_LIMIT_BYTES).contains(&length);
-    if good { Ok(length) } else { Err(io::Error::new(io::ErrorKind::InvalidData, "a frame out of bounds")) }
+    if good { Ok(length) } else { Err(invalid("a frame out of bounds")) }
 }
 
 /// Writes what a worker says.
@@ -103,10 +106,9 @@ pub(crate) fn say(to: &mut impl Write, said: &Said) -> io::Result<()> {
 /// What a worker said, checked: its numbers are finite, its features as many as the model has.
 pub(crate) fn heard(frame: &[u8], dimension: usize) -> io::Result<Said> {
     let (said, bytes) = open::<Said>(frame)?;
-    let bad = |why: &str| Err(io::Error::new(io::ErrorKind::InvalidData, why.to_owned()));
     let mut extraction = match said {
         Said::Made(extraction) => extraction,
-        Said::Unusable(unusable) if !unusable.is_sound() => return bad("faces that are none"),
+        Said::Unusable(unusable) if !unusable.is_sound() => return Err(invalid("faces that are none")),
         // Words of a process that is not believed: short, and plain.
         Said::Failed { why } => {
             let plain = why.chars().filter(|c| c.is_ascii_graphic() || *c == ' ').take(WORDS_LIMIT);
@@ -117,13 +119,13 @@ pub(crate) fn heard(frame: &[u8], dimension: usize) -> io::Result<Said> {
     let (features, rest) = bytes.as_chunks::<4>();
     extraction.features = features.iter().map(|x| f32::from_le_bytes(*x)).collect();
     if !rest.is_empty() || extraction.features.len() != dimension {
-        return bad("another number of features than the model has");
+        return Err(invalid("another number of features than the model has"));
     }
     let finite = extraction.features.iter().chain([&extraction.norm]).all(|x| x.is_finite());
     if finite && extraction.face.is_sound() {
         Ok(Said::Made(extraction))
     } else {
-        bad("numbers that are not finite")
+        Err(invalid("numbers that are not finite"))
     }
 }
 

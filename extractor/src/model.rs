@@ -275,3 +275,26 @@ impl Opened {
         Ok((profile, detector, embedder))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_decoders_that_ids_are_made_of_are_those_that_are_built_in() {
+        let lock = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock")).unwrap();
+        for decoder in DECODERS.split(", ") {
+            let (name, version) = decoder.split_once(' ').unwrap();
+            let locked: Vec<&str> = lock
+                .split("[[package]]")
+                .filter(|package| package.contains(&format!("name = \"{name}\"\n")))
+                .filter_map(|package| package.split("version = \"").nth(1)?.split('"').next())
+                .collect();
+            assert_eq!(
+                locked,
+                [version],
+                "{name}: another version is another model, so DECODERS must say it"
+            );
+        }
+    }
+}

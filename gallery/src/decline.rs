@@ -57,7 +57,7 @@ pub(crate) fn usable<V: Verb<Ground = Ground>>(
     sample: Sample,
 ) -> Result<RawFeatures, Decline> {
     let image = sample.image();
-    let (reason, advice) = match sample {
+    let (reason, advice): (Shortcoming, Vec<String>) = match sample {
         Sample::Raw(features) => return Ok(features),
         Sample::Made { features, quality, .. } => {
             fn gate(list: &Arc<Watchlist>) -> &matcher::quality::Gate {
@@ -72,7 +72,6 @@ pub(crate) fn usable<V: Verb<Ground = Ground>>(
         Sample::Unusable { reason, advice, .. } => (reason, advice),
     };
     let (watchlists, subject, ground) = (asked.watchlists.to_vec(), asked.subject, permit.ground().clone());
-    let told: Vec<String> = advice;
     let event = |salt: &[u8; 32]| What::Decline {
         attempted: V::NAME,
         watchlists,
@@ -80,10 +79,11 @@ pub(crate) fn usable<V: Verb<Ground = Ground>>(
         ground,
         image: image.map(|image| salted_image(salt, image).to_string()),
         reason,
-        advice: told.clone(),
+        advice: advice.clone(),
     };
-    match gallery.log_event(permit.actor(), event) {
-        Ok(receipt) => Err(Decline::Said(Box::new(Declined { reason, advice: told.clone(), receipt }))),
+    let logged = gallery.log_event(permit.actor(), event);
+    match logged {
+        Ok(receipt) => Err(Decline::Said(Box::new(Declined { reason, advice, receipt }))),
         Err(error) => Err(Decline::Unlogged(error)),
     }
 }

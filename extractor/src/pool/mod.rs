@@ -16,7 +16,7 @@ use std::{
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     time::{Duration, Instant},
 };
@@ -29,7 +29,7 @@ pub const MEMORY_BYTES: u64 = 640 << 20;
 /// What a pool is made of.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The program that has the hidden command, and what stands before the command.
+    /// The program that has the hidden command.
     pub program: PathBuf,
     /// Folder of models.
     pub models: PathBuf,
@@ -184,23 +184,7 @@ impl Pool {
         reply: impl Reply,
     ) -> Result<(), Full> {
         self.put(Task { image: Box::new(image), wanted, reply: Box::new(reply) }, |task| {
-            self.sender.try_send(task).map_err(|error| match error {
-                TrySendError::Full(_) | TrySendError::Disconnected(_) => Full,
-            })
-        })
-    }
-
-    /// Has a fresh worker try what it is not to achieve.
-    ///
-    /// # Errors
-    /// When none can be started.
-    pub fn attempt(&self, attempt: Attempt) -> Result<Attempted, PoolError> {
-        let mut worker = self.shared.begin()?;
-        let deadline = Instant::now() + self.shared.settings.patience;
-        Ok(match worker.ask(&Asked::Attempt(attempt), &[], deadline, 0) {
-            Ok(Said::Attempted { succeeded: false }) => Attempted::Failed,
-            Ok(_) => Attempted::Succeeded,
-            Err(_) => Attempted::Died,
+            self.sender.try_send(task).map_err(|_| Full)
         })
     }
 
@@ -218,6 +202,20 @@ impl Pool {
         let task = Task { image: Box::new(image), wanted, reply: Box::new(reply) };
         self.put(task, |task| self.sender.send(task).map_err(|_| gone()))?;
         answer.recv().map_err(|_| gone())?
+    }
+
+    /// Has a fresh worker try what it is not to achieve.
+    ///
+    /// # Errors
+    /// When none can be started.
+    pub fn attempt(&self, attempt: Attempt) -> Result<Attempted, PoolError> {
+        let mut worker = self.shared.begin()?;
+        let deadline = Instant::now() + self.shared.settings.patience;
+        Ok(match worker.ask(&Asked::Attempt(attempt), &[], deadline, 0) {
+            Ok(Said::Attempted { succeeded: false }) => Attempted::Failed,
+            Ok(_) => Attempted::Succeeded,
+            Err(_) => Attempted::Died,
+        })
     }
 
     fn put<E>(&self, task: Task, send: impl FnOnce(Task) -> Result<(), E>) -> Result<(), E> {
