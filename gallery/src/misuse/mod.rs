@@ -179,8 +179,12 @@ impl Admission {
     pub(crate) fn meet(&self, subjects: &[SubjectId]) -> Result<(), Halt> {
         let Some(Admitted { watch, caller, digest }) = &self.0 else { return Ok(()) };
         let (mut notes, now) = (watch.notes(), watch.ambient.clock.now());
-        let deeds = notes.memory.meet(*caller, *digest, subjects, now).map_err(Halt::Stopped)?;
-        notes.note(*caller, deeds).map_err(Halt::Unwritten)
+        let met = notes.memory.meet(*caller, *digest, subjects, now);
+        if met.is_err() {
+            // A stop is an answer, too. Were its probe forgotten, so were the stop: only probes like it were refused, and that would tell whom they find.
+            notes.unanswered.remove(&(*caller, *digest));
+        }
+        notes.note(*caller, met.map_err(Halt::Stopped)?).map_err(Halt::Unwritten)
     }
 
     /// The caller has its answer, or may come to have it.

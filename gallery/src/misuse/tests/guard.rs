@@ -175,6 +175,30 @@ fn who_is_not_answered_may_ask_again_also_after_a_restart() {
 }
 
 #[test]
+fn a_stop_holds_for_probes_that_are_like_none_before_also_after_a_restart() {
+    let place = Place::new();
+    let guard = place.open();
+    let ask = |guard: &Guard, person: usize, turn: f32, found: &[SubjectId]| {
+        let admission = guard.admit(&actor(), 1000, (&probe(person, turn), None), None)?;
+        admission.meet(found)?;
+        admission.answered();
+        Ok::<_, Halt>(())
+    };
+    // Twenty captures of one person after another; each finds the subject.
+    let nth = |nth: usize| (nth / 20, (nth % 20) as f32 / 1000.0);
+    for (person, turn) in (0..MEETINGS - 1).map(nth) {
+        ask(&guard, person, turn, &[subject(1)]).unwrap();
+    }
+    let stopped = |answer| matches!(answer, Err(Halt::Stopped(Stop { misuse: Misuse::Meetings, .. })));
+    // Being like the others, this one has met the subject before it is compared with anybody.
+    let (person, turn) = nth(MEETINGS - 1);
+    assert!(stopped(ask(&guard, person, turn, &[])));
+    assert!(stopped(ask(&guard, 50, 0.0, &[])));
+    drop(guard);
+    assert!(stopped(ask(&place.open(), 51, 0.0, &[])));
+}
+
+#[test]
 fn what_comes_while_the_file_is_written_anew_is_in_it() {
     let place = Place::new();
     let guard = place.open();
