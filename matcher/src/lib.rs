@@ -34,3 +34,7 @@ pub mod coded;
 pub mod index;
 
 pub mod population;
+
+pub mod rates;
+
+pub mod calibration;

@@ -5,13 +5,17 @@
 //! some captures harder than others, and a little noise in every feature. The factors are those that were
 //! fitted to real face templates, or they are chosen so that the population imitates stated statistics.
 //!
-//! Chance is passed in: `source(person, 0)` draws the person, `source(person, 1 + capture)` the capture, so
-//! any capture of any person can be drawn by itself, in any order and on any thread.
+//! Real galleries are not as regular. [`Irregular`] says which share of people have kin, a twin or a second name among the others (person `2k` and person
+//! `2k + 1`), and which share of captures is hard. For people drawn at random from a fitted population, kin of a correlation of 0.5 to 0.7 score 0.3 to 0.5, twins
+//! of 0.9 about as two captures of one person.
+//!
+//! Chance is passed in: `source(person, 0)` draws the person, `source(person, 1 + capture)` the capture, `source(2k, RELATED)` whether a pair is
+//! related, so any capture of any person can be drawn by itself, in any order and on any thread.
 
 use crate::projection::orthonormalise;
-use ndarray::{Array1, Array2, ArrayView2, Axis, concatenate, s};
+use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Axis, concatenate, s};
 use rand::Rng;
-use rand_distr::{Distribution, StandardNormal};
+use rand_distr::{Distribution, StandardNormal, StandardUniform};
 use rayon::prelude::*;
 
 /// What a population should look like.
@@ -67,7 +71,42 @@ pub struct Population {
     mean: Array1<f32>,
     spread: f64,
     noise: f32,
+    irregular: Irregular,
 }
+
+/// What real galleries have, beside people who are strangers to each other: shares of all people, or of captures.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Irregular {
+    /// People who have a relative: their draws correlate by 0.5 to 0.7.
+    pub kin: f64,
+    /// People who have a twin: by 0.9.
+    pub twins: f64,
+    /// People who are there a second time, under another number.
+    pub duplicates: f64,
+    /// Captures that are twice as far from the person as others.
+    pub hard: f64,
+}
+
+impl Irregular {
+    /// About what the statistics of real sets want: in the far tail of nonmated scores, and among the lowest mated ones.
+    pub const REAL: Self = Self { kin: 0.001, twins: 0.000_1, duplicates: 0.0, hard: 0.015 };
+}
+
+/// What persons `2k` and `2k + 1` are to each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// Nothing.
+    Strangers,
+    /// Relatives.
+    Kin,
+    /// Twins.
+    Twins,
+    /// One person.
+    Same,
+}
+
+/// The draw that says whether two are related, and that holds what they share.
+pub const RELATED: u64 = u64::MAX;
 
 /// A factor model fitted to real templates: statistics, no person's data.
 #[derive(Clone, Debug)]
@@ -111,7 +150,8 @@ impl Population {
             factors.row_mut(i).assign(&axes.row(i).mapv(|x| (x * scale) as f32));
             factors.row_mut(dimension + i).assign(&axes.row(i).mapv(|x| (x * scale * weight) as f32));
         }
-        Ok(Self { factors, mean: Array1::zeros(dimension), spread, noise: 0.0 })
+        let irregular = Irregular::default();
+        Ok(Self { factors, mean: Array1::zeros(dimension), spread, noise: 0.0, irregular })
     }
 
     /// The population of a fitted factor model, with its captures' spread `1.05 · exp(0.30 g − 0.09)` and a floor
@@ -129,12 +169,57 @@ impl Population {
         let weight = 1.05 * (-0.09f32).exp();
         let between = transposed(&model.between, 1.0);
         let factors = concatenate![Axis(0), between, transposed(&model.within, weight)];
-        Self { factors, mean: Array1::from(model.mean.clone()), spread: 0.30, noise: 0.002 }
+        let irregular = Irregular::default();
+        Self { factors, mean: Array1::from(model.mean.clone()), spread: 0.30, noise: 0.002, irregular }
+    }
+
+    /// The same with kin, twins, duplicates and hard captures among them.
+    #[must_use]
+    pub fn with(self, irregular: Irregular) -> Self {
+        Self { irregular, ..self }
+    }
+
+    /// What a person and the next one (`2k` and `2k + 1`) are to each other.
+    pub fn relation<R: Rng>(&self, person: u64, source: impl Fn(u64, u64) -> R) -> Relation {
+        self.related(person & !1, &source).0
+    }
+
+    /// With the correlation of their draws, and the chance that holds what they share.
+    fn related<R: Rng>(&self, first: u64, source: &impl Fn(u64, u64) -> R) -> (Relation, f32, R) {
+        let Irregular { kin, twins, duplicates, .. } = self.irregular;
+        let mut chance = source(first, RELATED);
+        let (drawn, degree) = (share(&mut chance), share(&mut chance) as f32);
+        let (relation, correlation) = match drawn {
+            drawn if drawn < kin => (Relation::Kin, 0.5 + 0.2 * degree),
+            drawn if drawn < kin + twins => (Relation::Twins, 0.9),
+            drawn if drawn < kin + twins + duplicates => (Relation::Same, 1.0),
+            _ => (Relation::Strangers, 0.0),
+        };
+        (relation, correlation, chance)
+    }
+
+    /// What makes a person.
+    fn person<R: Rng>(&self, person: u64, source: &impl Fn(u64, u64) -> R, mut draw: ArrayViewMut1<'_, f32>) {
+        let normal = |chance: &mut R| -> f32 { StandardNormal.sample(chance) };
+        let mut own = source(person, 0);
+        draw.map_inplace(|z| *z = normal(&mut own));
+        if self.irregular.kin + self.irregular.twins + self.irregular.duplicates > 0.0 {
+            let (_, correlation, mut shared) = self.related(person & !1, source);
+            if correlation > 0.0 {
+                let (shares, rest) = (correlation.sqrt(), (1.0 - correlation).sqrt());
+                draw.map_inplace(|z| *z = rest * *z + shares * normal(&mut shared));
+            }
+        }
     }
 
     /// Number of features.
     pub fn dimension(&self) -> usize {
         self.factors.ncols()
+    }
+
+    /// The mean of the people's features, if it is not zero: a model's profile carries it.
+    pub fn mean(&self) -> Option<&[f32]> {
+        self.mean.as_slice().filter(|mean| mean.iter().any(|x| *x != 0.0))
     }
 
     /// Raw features of captures `(person, capture)`, one row each. Runs on the current rayon pool.
@@ -148,11 +233,13 @@ impl Population {
             let mut floor = Array2::from_elem(tile.dim(), 0.0) + &self.mean;
             let rows = draws.rows_mut().into_iter().zip(floor.rows_mut());
             for ((mut draw, mut floor), &(person, capture)) in rows.zip(who) {
-                let mut chance = source(person, 0);
-                draw.slice_mut(s![..rank]).map_inplace(|z| *z = StandardNormal.sample(&mut chance));
+                self.person(person, &source, draw.slice_mut(s![..rank]));
                 let mut chance = source(person, 1 + capture);
                 let g: f64 = StandardNormal.sample(&mut chance);
-                let hardness = (self.spread * g).exp() as f32;
+                let mut hardness = (self.spread * g).exp() as f32;
+                if self.irregular.hard > 0.0 && share(&mut chance) < self.irregular.hard {
+                    hardness *= 2.0;
+                }
                 draw.slice_mut(s![rank..]).map_inplace(|w| {
                     let normal: f32 = StandardNormal.sample(&mut chance);
                     *w = hardness * normal;
@@ -168,6 +255,11 @@ impl Population {
         });
         features
     }
+}
+
+/// From 0 to 1.
+fn share(chance: &mut impl Rng) -> f64 {
+    StandardUniform.sample(chance)
 }
 
 /// The widest spread of captures that is modelled: one in six is e times noisier than the median.
@@ -265,6 +357,45 @@ mod tests {
         let one = population.captures(&[(500, 2)], source);
         let difference = (&many.row(500) - &one.row(0)).mapv(f32::abs).sum();
         assert!(difference < 1e-4, "{difference}");
+    }
+
+    #[test]
+    fn kin_twins_and_duplicates_are_as_many_and_as_alike_as_was_asked() {
+        let wanted = Imitation { dimension: 128, nonmated_sd: 0.1, mated_mean: 0.7, mated_sd: 0.1 };
+        let some = Irregular { kin: 0.2, twins: 0.1, duplicates: 0.1, hard: 0.3 };
+        let plain = Population::imitating(&wanted, &mut ChaCha8Rng::seed_from_u64(1)).unwrap();
+        let population = plain.clone().with(some);
+        let who: Vec<_> = (0..4000).map(|person| (person, 0)).collect();
+        let features = population.captures(&who, source);
+        let mut scores = std::collections::HashMap::<String, Vec<f64>>::new();
+        for first in (0..4000).step_by(2) {
+            let (a, b) = (features.row(first), features.row(first + 1));
+            let cosine = f64::from(a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt());
+            let relation = population.relation(first as u64, source);
+            assert_eq!(relation, population.relation(first as u64 + 1, source));
+            scores.entry(format!("{relation:?}")).or_default().push(cosine);
+        }
+        for (name, share, least, most) in [
+            ("Strangers", 0.6, -0.02, 0.02),
+            ("Kin", 0.2, 0.3, 0.5),
+            ("Twins", 0.1, 0.5, 0.68),
+            ("Same", 0.1, 0.58, 0.72),
+        ] {
+            let (mean, _) = moments(&scores[name]);
+            let found = scores[name].len() as f64 / 2000.0;
+            assert!((found - share).abs() < 0.03 && (least..most).contains(&mean), "{name}: {found} {mean}");
+        }
+        // A third of the captures is harder.
+        let twice: Vec<_> = (0..4000).map(|person| (person, 1)).collect();
+        let mated = |population: &Population| {
+            let (one, other) = (population.captures(&who, source), population.captures(&twice, source));
+            let all = one.rows().into_iter().zip(other.rows());
+            moments(
+                &all.map(|(a, b)| f64::from(a.dot(&b) / (a.dot(&a) * b.dot(&b)).sqrt())).collect::<Vec<_>>(),
+            )
+            .0
+        };
+        assert!(mated(&population) < mated(&plain) - 0.05);
     }
 
     #[test]
