@@ -68,6 +68,21 @@ impl Matrix {
     pub fn dimension(&self) -> usize {
         self.dimension
     }
+
+    /// Goes on with this row, which is not before the next one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    ///
+    /// # Panics
+    /// When it is before the next one.
+    pub fn skip_to(&mut self, row: u64) -> io::Result<()> {
+        assert!(row >= self.next, "rows are read in their order");
+        let bytes = (row - self.next) * self.dimension as u64 * 4;
+        self.next = row;
+        // Within the file, whose length was compared with its header.
+        self.file.seek_relative(bytes.cast_signed())
+    }
 }
 
 /// A header, bounded before it is parsed.
@@ -136,6 +151,9 @@ mod tests {
         let matrix = Matrix::open(file.path()).unwrap();
         assert_eq!((matrix.rows(), matrix.dimension()), (2, 3));
         assert_eq!(matrix.map(Result::unwrap).collect::<Vec<_>>(), [[0.5; 3], [0.5; 3]]);
+        let mut matrix = Matrix::open(file.path()).unwrap();
+        matrix.skip_to(1).unwrap();
+        assert_eq!(matrix.map(Result::unwrap).collect::<Vec<_>>(), [[0.5; 3]]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 ///
 /// Works on the folder of a stopped node; while a server has it open, commands are refused. With --server, a running node does what is asked: enrol, import, export,
 /// dedup, merge, move, erase, retention, rebuild, activate, rollback, generations and backup.
+/// Evaluate, calibrate and imitate need neither.
 #[derive(Parser)]
 #[command(name = "limen-index", version)]
 pub(crate) struct Cli {
@@ -42,6 +43,9 @@ enum Command {
     Audit(commands::audit::Audit),
     Grant(commands::grant::Grant),
     Certificate(commands::certificate::Certificate),
+    Evaluate(commands::evaluate::Evaluate),
+    Calibrate(commands::calibrate::Calibrate),
+    Imitate(commands::imitate::Imitate),
 }
 
 /// Reads the command line and does what it says.
@@ -73,6 +77,9 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Audit(command) => command.run(),
         Command::Grant(command) => command.run(),
         Command::Certificate(command) => command.run(),
+        Command::Evaluate(command) => command.run(),
+        Command::Calibrate(command) => command.run(),
+        Command::Imitate(command) => command.run(),
     }
 }
 

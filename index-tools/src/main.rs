@@ -22,6 +22,8 @@ mod enrolling;
 
 mod images;
 
+mod evaluation;
+
 mod commands;
 
 mod cli;

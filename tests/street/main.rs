@@ -11,6 +11,7 @@ mod crash;
 mod disk_full;
 mod enrol;
 mod erase;
+mod evaluate;
 mod generations;
 mod grants;
 mod hill_climbing;

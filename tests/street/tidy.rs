@@ -37,7 +37,7 @@ const DOORS: [(&str, &[&str]); 16] = [
         "ndarray",
         &[
             "matcher/src/projection.rs",
-            "matcher/src/population.rs",
+            "matcher/src/population/",
             "matcher/src/calibration/",
             "matcher/src/bound.rs", // its tests
             "matcher/src/index/equality.rs",

@@ -4,15 +4,18 @@
 pub(crate) mod anchor;
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod calibrate;
 pub(crate) mod certificate;
 pub(crate) mod dedup;
 pub(crate) mod doctor;
 pub(crate) mod enrol;
 
 pub(crate) mod erase;
+pub(crate) mod evaluate;
 pub(crate) mod export;
 pub(crate) mod generation;
 pub(crate) mod grant;
+pub(crate) mod imitate;
 pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod model;

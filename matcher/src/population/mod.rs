@@ -12,6 +12,10 @@
 //! Chance is passed in: `source(person, 0)` draws the person, `source(person, 1 + capture)` the capture, `source(2k, RELATED)` whether a pair is
 //! related, so any capture of any person can be drawn by itself, in any order and on any thread.
 
+mod fit;
+
+pub use fit::{FitError, LEAST_MATED, Statistics};
+
 use crate::projection::orthonormalise;
 use ndarray::{Array1, Array2, ArrayView2, ArrayViewMut1, Axis, concatenate, s};
 use rand::Rng;
@@ -141,7 +145,7 @@ impl Population {
         if !(floor..=most).contains(&mated_sd) {
             return Err(ImitationError::MatedSd { least: floor, most });
         }
-        let spread = bisect(0.0, SPREAD_LIMIT, |spread| sd_at(spread) < mated_sd);
+        let spread = bisect(EXACT, 0.0, SPREAD_LIMIT, |spread| sd_at(spread) < mated_sd);
         let weight = weight_for(mated_mean, spread);
         let axes = rotation_matrix(dimension, rotation);
         let mut factors = Array2::zeros((2 * dimension, dimension));
@@ -272,7 +276,7 @@ fn spectrum(dimension: usize, sd: f64) -> Vec<f64> {
         let (sum, squares) = decaying(tau).fold((0.0, 0.0), |(s, q), v| (s + v, q + v * v));
         sum * sum / squares
     };
-    let tau = bisect(1e-3f64.ln(), 1e9f64.ln(), |ln| ratio(ln.exp()) < sd.powi(-2)).exp();
+    let tau = bisect(EXACT, 1e-3f64.ln(), 1e9f64.ln(), |ln| ratio(ln.exp()) < sd.powi(-2)).exp();
     decaying(tau).collect()
 }
 
@@ -295,12 +299,15 @@ fn mated_moments(weight: f64, spread: f64) -> (f64, f64) {
 
 /// The weight of the captures' noise at which mated cosines have this mean.
 fn weight_for(mean: f64, spread: f64) -> f64 {
-    bisect(-20.0, 20.0, |ln: f64| mated_moments(ln.exp(), spread).0 > mean).exp()
+    bisect(EXACT, -20.0, 20.0, |ln: f64| mated_moments(ln.exp(), spread).0 > mean).exp()
 }
 
-/// The point between `low` and `high` where `below` turns from true to false.
-fn bisect(mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
-    for _ in 0..60 {
+/// Halvings to the last bits.
+const EXACT: u32 = 60;
+
+/// The point between `low` and `high` where `below` turns from true to false, in so many halvings.
+fn bisect(rounds: u32, mut low: f64, mut high: f64, below: impl Fn(f64) -> bool) -> f64 {
+    for _ in 0..rounds {
         let middle = f64::midpoint(low, high);
         if below(middle) { low = middle } else { high = middle }
     }
