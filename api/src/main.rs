@@ -11,6 +11,8 @@ mod tls;
 
 mod issuer;
 
+mod rates;
+
 mod wire;
 
 mod problem;
@@ -60,6 +62,8 @@ mod grants;
 mod jobs;
 
 mod generations;
+
+mod calibrations;
 
 mod backups;
 

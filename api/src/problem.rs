@@ -100,6 +100,7 @@ kinds! {
     Busy = "busy", "Too much is waiting; come back later", SERVICE_UNAVAILABLE;
     LogUnwritable = "log-unwritable", "The audit log cannot be written, so nothing is answered", SERVICE_UNAVAILABLE;
     DiskFull = "disk-full", "The disk is full; nothing was changed", INSUFFICIENT_STORAGE;
+    Uncalibrated = "uncalibrated", "The node has no calibration that tells the threshold: nothing was searched", SERVICE_UNAVAILABLE;
     Fault = "fault", "The node needs its operator", INTERNAL_SERVER_ERROR;
 }
 

@@ -1,8 +1,8 @@
 //! Every door, once.
 
 use crate::{
-    backups, deduplications, encounters, enrolments, extractions, generations, grants, health, jobs, log,
-    lookups,
+    backups, calibrations, deduplications, encounters, enrolments, extractions, generations, grants, health,
+    jobs, log, lookups,
     node::Node,
     notices,
     problem::{Kind, Problem},
@@ -57,6 +57,7 @@ fn routes() -> OpenApiRouter<Arc<Node>> {
         .routes(routes!(watchlists::export::export_watchlist))
         .routes(routes!(generations::build::build_generation, generations::list::list_generations))
         .routes(routes!(generations::activate::activate_generation))
+        .routes(routes!(calibrations::measure::measure_calibration, calibrations::list::list_calibrations))
         .routes(routes!(backups::create::create_backup))
         .routes(routes!(jobs::list::list_jobs))
         .routes(routes!(jobs::read::read_job, jobs::cancel::cancel_job))

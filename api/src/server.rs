@@ -92,6 +92,9 @@ async fn keep_time(node: Arc<Node>) {
         // What fails is told where it is due: by the next search.
         let _ = node.blocking(|gallery| expire::due(gallery).map_err(|ExpireError(error)| error)).await;
         let gallery = Arc::clone(&node.gallery);
+        // What fails is the job's outcome; what cannot be begun is tried again.
+        let _ = tokio::task::spawn_blocking(move || jobs::keep_calibrated(&gallery)).await;
+        let gallery = Arc::clone(&node.gallery);
         let settled = tokio::task::spawn_blocking(move || expire::searches(&gallery)).await;
         if let Ok(Err(error)) = settled {
             tracing::warn!(%error, "what is remembered of searches is kept longer than it should be");

@@ -1,5 +1,6 @@
 //! What several endpoints say in the same way.
 
+use crate::rates::FpirBody;
 use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use extractor::detect::Face;
@@ -7,7 +8,7 @@ use gallery::{
     Receipt,
     decision::{Certificate, Likeness, Reason, Told},
     handling::{Grading, Handling, Instruction, Terms},
-    id::WatchlistId,
+    id::{CalibrationId, WatchlistId},
     law::{Band, Category, LegalBasis, PriorAuthorisation, Purpose},
     timestamp::Timestamp,
     watchlist::Gates,
@@ -291,6 +292,10 @@ pub(crate) struct CertificateBody {
     /// Which build of the gallery was searched; absent where the record itself was.
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<u64>,
+    /// By which calibration thresholds and rates are told; absent where the model has none.
+    #[schema(value_type = Option<String>)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calibration: Option<CalibrationId>,
     /// Up to which event of the record.
     as_of: u64,
     /// When.
@@ -308,6 +313,9 @@ struct SearchedBody {
     id: WatchlistId,
     /// From which score on a reference is a candidate.
     threshold: f32,
+    /// How often a stranger's lookup reaches it on this watchlist; absent where no calibration tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fpir: Option<FpirBody>,
     /// References compared.
     compared: u64,
     /// References that the record held.
@@ -323,6 +331,7 @@ impl From<Certificate> for CertificateBody {
             exhaustive,
             miss_rate,
             generation,
+            calibration,
             as_of,
             searched_at,
             watchlists,
@@ -330,6 +339,7 @@ impl From<Certificate> for CertificateBody {
         let searched = |searched: gallery::decision::Searched| SearchedBody {
             id: searched.watchlist,
             threshold: searched.threshold,
+            fpir: searched.fpir.map(Into::into),
             compared: searched.compared,
             expected: searched.expected,
         };
@@ -340,6 +350,7 @@ impl From<Certificate> for CertificateBody {
             exhaustive,
             miss_rate,
             generation: generation.map(|generation| generation.0),
+            calibration,
             as_of: as_of.0,
             searched_at,
             watchlists: watchlists.into_iter().map(searched).collect(),

@@ -340,6 +340,7 @@ mod tests {
             model: ModelId::new("m").unwrap(),
             threshold: Threshold::new(0.5).unwrap(),
             gates: Gates::default(),
+            fpir: None,
             retention_days: 1,
             review_days: 1,
         };

@@ -148,7 +148,7 @@ fn trials(
     Ok(trials)
 }
 
-fn part_of(filter: &SlotFilter, rows: Range<usize>) -> SlotFilter {
+pub(crate) fn part_of(filter: &SlotFilter, rows: Range<usize>) -> SlotFilter {
     let mut part = SlotFilter::default();
     rows.clone().filter(|row| filter.contains(*row)).for_each(|row| part.set(row - rows.start));
     part
@@ -161,7 +161,7 @@ fn only(row: usize) -> SlotFilter {
 }
 
 /// Rows of a piece in f32; those that stand on no list are not read, and those that were erased meanwhile are taken off it.
-fn rows(
+pub(crate) fn rows(
     model: &ModelId,
     dimension: usize,
     piece: &Piece,

@@ -1,12 +1,16 @@
 //! The machine's answers. Only people declare that two records are the same person.
 
 use crate::{
+    calibrated::Meaning,
     handling::Terms,
-    id::{EncounterId, GenerationId, LookupId, RecordSequence, SubjectId, VerificationId, WatchlistId},
+    id::{
+        CalibrationId, EncounterId, GenerationId, LookupId, RecordSequence, SubjectId, VerificationId,
+        WatchlistId,
+    },
     law::{Band, Category, Nation, OwnReference},
     timestamp::Timestamp,
 };
-use matcher::template::ModelId;
+use matcher::{calibration::Estimate, template::ModelId};
 use serde::{Deserialize, Serialize};
 
 /// The machine's answer.
@@ -50,6 +54,9 @@ pub struct Certificate {
     /// What was searched: one build of the gallery, and what has changed since; `None` for a comparison
     /// with the record itself.
     pub generation: Option<GenerationId>,
+    /// By which calibration thresholds and rates are told; `None` where the model has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<CalibrationId>,
     /// Up to which event of the record.
     pub as_of: RecordSequence,
     /// When.
@@ -72,6 +79,9 @@ pub struct Searched {
     pub watchlist: WatchlistId,
     /// From which score on a reference is a candidate.
     pub threshold: f32,
+    /// How often a stranger's lookup reaches it here, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fpir: Option<Estimate>,
     /// References compared.
     pub compared: u64,
     /// References that the record holds.
@@ -100,6 +110,9 @@ pub struct Seen {
     pub encounter: EncounterId,
     /// How alike they are.
     pub likeness: Likeness,
+    /// What the score means, for who sees it, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meaning: Option<Meaning>,
 }
 
 /// How alike two are, by the best score of the subject's references.
@@ -169,6 +182,9 @@ pub struct VerificationAnswer {
     pub encounter: EncounterId,
     /// How alike they are; absent below the threshold for who does not see scores.
     pub likeness: Option<Likeness>,
+    /// What the score means, for who sees it, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meaning: Option<Meaning>,
     /// The subject's place on the watchlist.
     pub told: Told,
     /// What was searched.

@@ -38,6 +38,9 @@ pub enum DedupError {
     /// What was found could not be taken.
     #[error("the report could not be written: {0}")]
     Sink(io::Error),
+    /// A watchlist names an FPIR only, and no calibration tells its threshold.
+    #[error("no threshold can be told, name one: {0}")]
+    Uncalibrated(String),
     /// References could not be read, and so not be compared.
     #[error("{0} references could not be read and were not compared: rebuild, or restore a backup")]
     Unread(u64),
@@ -124,16 +127,16 @@ pub fn dedup(
     let asked = Asked { watchlists: &watchlists, ..Asked::default() };
     let permit = authority::permit_own::<Inspect>(caller, &snapshot.catalogue, asked.watchlists);
     let permit = gallery.logged(caller, asked, permit)?;
+    let quiet =
+        request.quietly.then(|| priority::quiet_pool(gallery)).transpose().map_err(StoreError::from)?;
+    let pool = quiet.as_ref().unwrap_or(&gallery.pool);
+    let search = Search::begin(gallery, pool, &snapshot, permit.watchlists(), request.threshold)?;
     let what =
         What::Dedup { watchlists: watchlists.clone(), threshold: request.threshold.map(Threshold::value) };
     gallery.log_event(permit.actor(), |_| what)?;
     if !take(Told::Begun { watchlists: watchlists.clone() }).map_err(DedupError::Sink)? {
         return Ok(0);
     }
-    let quiet =
-        request.quietly.then(|| priority::quiet_pool(gallery)).transpose().map_err(StoreError::from)?;
-    let pool = quiet.as_ref().unwrap_or(&gallery.pool);
-    let search = Search::begin(gallery, pool, &snapshot, permit.watchlists(), request.threshold);
     let (mut after, mut compared) = (EncounterKey(request.after.cast_signed()), 0);
     let counted = |store: &Reading<'_>| Ok((read::searchable_up_to(store, after)?, read::searchable(store)?));
     let (mut done, total) = gallery.store.read::<_, StoreError>(counted)?;
@@ -204,10 +207,11 @@ impl<'a> Search<'a> {
         snapshot: &'a Snapshot,
         watchlists: &[Arc<Watchlist>],
         threshold: Option<Threshold>,
-    ) -> Self {
+    ) -> Result<Self, DedupError> {
         let mut asked = BTreeMap::<ModelId, (Threshold, Vec<SlotFilter>)>::new();
         for watchlist in watchlists {
-            let (model, own) = (&watchlist.policy.model, threshold.unwrap_or(watchlist.policy.threshold));
+            let own = threshold.map_or_else(|| snapshot.own_threshold(watchlist), Ok);
+            let (model, own) = (&watchlist.policy.model, own.map_err(DedupError::Uncalibrated)?);
             let pieces = snapshot.pieces(model);
             let nothing = || (own, vec![SlotFilter::default(); pieces.len()]);
             let (lowest, filters) = asked.entry(model.clone()).or_insert_with(nothing);
@@ -216,7 +220,7 @@ impl<'a> Search<'a> {
                 piece.on_list(watchlist.id).into_iter().for_each(|list| filter.unite(list));
             }
         }
-        Self { gallery, pool, snapshot, asked }
+        Ok(Self { gallery, pool, snapshot, asked })
     }
 
     /// Compares references of one model, in the order of their keys, with those before each.

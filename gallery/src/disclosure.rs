@@ -2,6 +2,7 @@
 
 use crate::{
     authority::{Ground, Permit, Verb},
+    calibrated::Meaning,
     caller::Actor,
     decision::{Candidate, Likeness, Listed, Seen, Told},
     handling::Visibility,
@@ -9,11 +10,15 @@ use crate::{
     law::{Allowance, Band},
     notice::{Notice, Search},
     record::{Reading, StoreError, read, standing},
+    strictness::InForce,
     subject::Listing,
     timestamp::Timestamp,
     watchlist::Watchlist,
 };
-use matcher::score::Score;
+use matcher::{
+    calibration::Calibration,
+    score::{Score, Threshold},
+};
 
 /// Somebody who reaches the threshold of at least one watchlist.
 #[derive(Clone, Debug)]
@@ -42,6 +47,8 @@ pub(crate) struct Disclosure {
 #[derive(Clone, Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) list: &'a Watchlist,
+    /// The list's own.
+    pub(crate) threshold: Threshold,
     pub(crate) told: Told,
     pub(crate) visibility: Visibility,
 }
@@ -51,6 +58,10 @@ pub(crate) struct Searcher<'a, V: Verb<Ground = Ground>> {
     pub(crate) permit: &'a Permit<V>,
     pub(crate) search: Search,
     pub(crate) at: Timestamp,
+    /// Of each of the permit's watchlists.
+    pub(crate) thresholds: &'a [InForce],
+    /// What scores mean, if it is known.
+    pub(crate) calibration: Option<&'a Calibration>,
 }
 
 impl<V: Verb<Ground = Ground>> Searcher<'_, V> {
@@ -65,12 +76,13 @@ impl<V: Verb<Ground = Ground>> Searcher<'_, V> {
         for one in all {
             let full = disclosure.candidates.len() >= limit as usize;
             let (mut places, mut shown) = (Vec::new(), Visibility::Silent);
-            for list in one.lists.iter().map(|at| self.permit.watchlists()[*at].as_ref()) {
+            for at in one.lists.iter().copied() {
+                let list = self.permit.watchlists()[at].as_ref();
                 if full && self.is_own(list) {
                     shown = Visibility::Full; // and nothing is to be read
                     continue;
                 }
-                let Some(place) = self.place(store, one.subject, list)? else { continue };
+                let Some(place) = self.place(store, one.subject, at)? else { continue };
                 shown = shown.max(place.visibility);
                 if place.visibility < Visibility::Full {
                     disclosure.notices.push(self.notice(one.subject, &place));
@@ -94,12 +106,13 @@ impl<V: Verb<Ground = Ground>> Searcher<'_, V> {
     }
 
     /// A subject's place on a watchlist, and how much of it is shown; `None` if somebody of another nation has left it since: as if nobody had been there.
-    pub(crate) fn place<'b>(
+    pub(crate) fn place(
         &self,
         store: &Reading<'_>,
         subject: SubjectId,
-        list: &'b Watchlist,
-    ) -> Result<Option<Place<'b>>, StoreError> {
+        at: usize,
+    ) -> Result<Option<Place<'_>>, StoreError> {
+        let (list, threshold) = (self.permit.watchlists()[at].as_ref(), self.thresholds[at].policy);
         let own = self.is_own(list);
         let Listing { category, remarks } = match listing(store, subject, list) {
             Err(StoreError::Erased(_) | StoreError::Moved(_)) if !own => return Ok(None),
@@ -107,7 +120,7 @@ impl<V: Verb<Ground = Ground>> Searcher<'_, V> {
         };
         let terms = list.policy.terms(category, &remarks);
         let visibility = terms.handling.shows(own, self.permit.ground().purpose);
-        Ok(Some(Place { list, told: Told { category, terms }, visibility }))
+        Ok(Some(Place { list, threshold, told: Told { category, terms }, visibility }))
     }
 
     /// What the owner is told.
@@ -135,9 +148,9 @@ impl<V: Verb<Ground = Ground>> Searcher<'_, V> {
         places: Vec<Place<'_>>,
     ) -> Result<Candidate, StoreError> {
         let in_full = places.iter().filter(|place| place.visibility == Visibility::Full);
-        let threshold = in_full.map(|place| place.list.policy.threshold.value()).reduce(f32::min);
+        let threshold = in_full.map(|place| place.threshold).reduce(Threshold::looser);
         let shown = places.into_iter().filter(|place| place.visibility > Visibility::Silent);
-        let watchlists = shown.map(|Place { list, told, visibility }| Listed {
+        let watchlists = shown.map(|Place { list, told, visibility, .. }| Listed {
             watchlist: list.id,
             owner: list.owner.clone(),
             told: (visibility == Visibility::Full).then_some(told),
@@ -147,23 +160,33 @@ impl<V: Verb<Ground = Ground>> Searcher<'_, V> {
             let encounter = read::encounter_id(store, one.encounter)?;
             let encounter = encounter.ok_or(StoreError::Moved(one.subject))?;
             let likeness = self.likeness(one.score, threshold);
-            Ok::<_, StoreError>(Seen { subject: one.subject, encounter, likeness })
+            let meaning = self.meaning(one.score);
+            Ok::<_, StoreError>(Seen { subject: one.subject, encounter, likeness, meaning })
         });
         let reference = read::reference_of(store, one.subject)?.ok_or(StoreError::Erased(one.subject))?;
         Ok(Candidate { rank, reference, seen: seen.transpose()?, watchlists: watchlists.collect() })
     }
 
     /// The score for who may see scores, a band for all others.
-    pub(crate) fn likeness(&self, score: Score, threshold: f32) -> Likeness {
+    pub(crate) fn likeness(&self, score: Score, threshold: Threshold) -> Likeness {
         if self.permit.allows(Allowance::Scores) {
             return Likeness::Score(score.value());
         }
+        let threshold = threshold.value();
         let third = (1.0 - threshold) / 3.0;
         Likeness::Band(match score.value() {
             score if score >= threshold + 2.0 * third => Band::High,
             score if score >= threshold + third => Band::Middle,
             _ => Band::Low,
         })
+    }
+}
+
+impl<V: Verb<Ground = Ground>> Searcher<'_, V> {
+    /// What a score means, for who may see scores.
+    pub(crate) fn meaning(&self, score: Score) -> Option<Meaning> {
+        let calibration = self.calibration.filter(|_| self.permit.allows(Allowance::Scores));
+        calibration.map(|calibration| Meaning::of(score.value(), calibration))
     }
 }
 

@@ -8,7 +8,10 @@ use crate::{
     findings::{Findings, Results},
     grant::Content,
     handling::{Instruction, Visibility},
-    id::{EncounterId, GenerationId, GrantId, JobId, LookupId, RecordSequence, SubjectId, WatchlistId},
+    id::{
+        CalibrationId, EncounterId, GenerationId, GrantId, JobId, LookupId, RecordSequence, SubjectId,
+        WatchlistId,
+    },
     job::{Kind, State},
     known_log::FormerAnchor,
     law::{AccessRefusal, AuthorisationReference, Nation, OwnReference},
@@ -237,6 +240,23 @@ pub enum What {
         dimension: u32,
         /// Does it have a population mean?
         has_mean: bool,
+    },
+    /// What scores of a model mean was measured, or brought along.
+    Calibrate {
+        /// Named in certificates from now on.
+        calibration: CalibrationId,
+        /// Of which model's scores.
+        model: ModelId,
+        /// References that were compared with.
+        references: u64,
+        /// Subjects whose references were compared with all others.
+        probes: u64,
+        /// Subjects who may be on record under two names, and count less.
+        suspected: u64,
+        /// SHA-256 of its JSON.
+        sha256: String,
+        /// Was it measured elsewhere?
+        imported: bool,
     },
     /// A watchlist was made.
     Publish {

@@ -91,6 +91,8 @@ ids! {
     GrantId = "grt";
     /// One verification.
     VerificationId = "ver";
+    /// What scores of a model mean, as it was measured once.
+    CalibrationId = "cal";
 }
 
 fn mint(ambient: &Ambient) -> [u8; 16] {

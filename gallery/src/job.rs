@@ -1,6 +1,7 @@
 //! Long work that somebody asked for.
 
 use crate::{id::JobId, timestamp::Timestamp};
+use matcher::template::ModelId;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
@@ -14,6 +15,8 @@ use std::{
 pub enum Kind {
     /// Build a generation and put it in place.
     Rebuild,
+    /// Measure what scores mean.
+    Calibrate,
     /// Copy record, log and keys where the node keeps its backups.
     Backup,
 }
@@ -91,6 +94,8 @@ pub(crate) struct Running {
     pub(crate) jobs: Mutex<HashMap<JobId, Arc<Told>>>,
     pub(crate) threads: Mutex<Vec<JoinHandle<()>>>,
     pub(crate) halted: AtomicBool,
+    /// References of models that the node has tried to calibrate by itself, whatever came of it.
+    pub(crate) tried: Mutex<HashMap<ModelId, u64>>,
 }
 
 /// What a job's thread tells, and is told.

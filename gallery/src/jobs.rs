@@ -3,6 +3,7 @@
 use crate::{
     authority::{self, Actor, Caller, Rebuild, Refusal},
     backup,
+    calibrate::{self, CalibrateError},
     event::What,
     gallery::{Asked, Gallery, Turn},
     id::JobId,
@@ -93,17 +94,27 @@ pub fn resume(gallery: &Arc<Gallery>) -> Result<(), JobError> {
         begin(gallery, Actor::node(), job.id, job.kind);
     }
     if interrupted.is_empty() && rebuild::wanted(gallery).is_some() {
-        let (id, kind) = (JobId::mint(&gallery.ambient), Kind::Rebuild);
-        gallery.writer.write(Actor::node(), None, move |change| {
-            change.insert_job(id, kind)?;
-            Ok::<_, JobError>(Done {
-                outcome: (),
-                what: What::BeginJob { job: id, kind },
-                deltas: Vec::new(),
-            })
-        })?;
-        begin(gallery, Actor::node(), id, kind);
+        begin_as_node(gallery, Kind::Rebuild)?;
     }
+    Ok(())
+}
+
+/// Begins to measure what scores mean, where that is wanted and no job runs. To be asked now and then.
+///
+/// # Errors
+/// When the store cannot be read or written.
+pub fn keep_calibrated(gallery: &Arc<Gallery>) -> Result<(), JobError> {
+    let idle = gallery.running.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+    if idle && calibrate::is_due(gallery) { begin_as_node(gallery, Kind::Calibrate) } else { Ok(()) }
+}
+
+fn begin_as_node(gallery: &Arc<Gallery>, kind: Kind) -> Result<(), JobError> {
+    let id = JobId::mint(&gallery.ambient);
+    gallery.writer.write(Actor::node(), None, move |change| {
+        change.insert_job(id, kind)?;
+        Ok::<_, JobError>(Done { outcome: (), what: What::BeginJob { job: id, kind }, deltas: Vec::new() })
+    })?;
+    begin(gallery, Actor::node(), id, kind);
     Ok(())
 }
 
@@ -191,6 +202,11 @@ fn work(gallery: &Gallery, actor: &Actor, id: JobId, kind: Kind, told: &Told) {
             Err(RebuildError::Build(_)) if halted() => return, // to be begun again
             Err(error) => Err(error.into()),
         },
+        Kind::Calibrate => match calibrate::calibrate_as(gallery, actor, go_on) {
+            Ok(made) => Ok(told_of(&made)),
+            Err(CalibrateError::Ended) if halted() => return, // to be begun again
+            Err(error) => Err(error.into()),
+        },
         Kind::Backup => backup::of_job(gallery, actor, id).map_err(Into::into),
     };
     let (state, outcome) = match done {
@@ -214,6 +230,18 @@ fn work(gallery: &Gallery, actor: &Actor, id: JobId, kind: Kind, told: &Told) {
             }
             _ => return,
         }
+    }
+}
+
+fn told_of(made: &[calibrate::Outcome]) -> String {
+    let told = |one: &calibrate::Outcome| {
+        let (id, calibration) = (one.calibrated.id, &one.calibrated.calibration);
+        format!("{id} of model {}, {} references", calibration.model, calibration.references)
+    };
+    if made.is_empty() {
+        "no model has references".to_owned()
+    } else {
+        made.iter().map(told).collect::<Vec<_>>().join("; ")
     }
 }
 

@@ -24,6 +24,8 @@ pub mod sample;
 
 pub mod watchlist;
 
+pub mod calibrated;
+
 pub mod budget;
 
 pub mod caller;
@@ -56,6 +58,8 @@ pub mod generation;
 
 pub mod record;
 
+pub mod strictness;
+
 mod fault;
 
 mod register;
@@ -77,6 +81,8 @@ mod compare;
 mod upkeep;
 
 pub mod rebuild;
+
+pub mod calibrate;
 
 pub mod backup;
 

@@ -13,6 +13,7 @@ use crate::{
     expire::{self, ExpireError},
     findings::{Findings, Reached, Results},
     gallery::{Asked, Gallery, Turn},
+    generation::Snapshot,
     id::{LookupId, WatchlistId},
     idempotency::{Idempotency, KeyError},
     law::Allowance,
@@ -22,8 +23,9 @@ use crate::{
         kept::{Kept, Pending},
     },
     sample::Sample,
+    strictness::{InForce, Stricter, StrictnessError},
     timestamp::Timestamp,
-    watchlist::Policy,
+    watchlist::Watchlist,
 };
 use audit::{
     hash::{Hash, sha256},
@@ -33,6 +35,7 @@ use matcher::{
     score::Threshold,
     template::{ModelId, Probe, TemplateError},
 };
+use std::sync::Arc;
 
 pub use crate::scan::{Concluding, Prepared, search_batch};
 
@@ -52,8 +55,8 @@ pub struct LookupRequest {
     pub probe: Sample,
     /// How many candidates to list at most.
     pub limit: u32,
-    /// A stricter threshold than the watchlists' own, for who may see scores.
-    pub threshold: Option<Threshold>,
+    /// Something stricter than the watchlists' own policies, for who may see scores.
+    pub stricter: Stricter,
 }
 
 /// Why a lookup is not answered.
@@ -90,6 +93,12 @@ pub enum LookupError {
         /// The watchlist's threshold.
         policy: f32,
     },
+    /// The caller or a watchlist names an FPIR, and the node's calibration does not tell of it.
+    #[error("no threshold can be told for this FPIR: {0}")]
+    Uncalibrated(String),
+    /// The caller asks for an FPIR of which the calibration does not tell.
+    #[error("no threshold can be told for this FPIR: {0}")]
+    Beyond(String),
     /// No candidates, or too many.
     #[error("a lookup asks for 1 to {CANDIDATE_LIMIT} candidates")]
     Limit,
@@ -112,6 +121,16 @@ impl From<Decline> for LookupError {
         match decline {
             Decline::Said(declined) => Self::Declined(declined),
             Decline::Unlogged(error) => error.into(),
+        }
+    }
+}
+
+impl From<StrictnessError> for LookupError {
+    fn from(error: StrictnessError) -> Self {
+        match error {
+            StrictnessError::Uncalibrated(why) => Self::Uncalibrated(why),
+            StrictnessError::Beyond(why) => Self::Beyond(why),
+            StrictnessError::Looser { index, policy } => Self::Looser { index, policy },
         }
     }
 }
@@ -139,7 +158,7 @@ pub fn ahead(
     gallery: &Gallery,
     caller: &Caller,
     (watchlists, ground): (&[WatchlistId], &Ground),
-    threshold: Option<Threshold>,
+    stricter: Stricter,
     idempotency: Option<Idempotency>,
 ) -> Result<Option<(LookupAnswer, Receipt)>, LookupError> {
     check_bounds(watchlists, 1)?;
@@ -148,7 +167,7 @@ pub fn ahead(
     let permit =
         authority::permit_search::<Lookup>(caller, catalogue, watchlists, ground.clone(), false, now);
     let asked = Asked { watchlists, ground: Some(ground), ..Asked::default() };
-    gallery.logged(caller, asked, permit.and_then(|permit| may_choose(permit, threshold)))?;
+    gallery.logged(caller, asked, permit.and_then(|permit| may_choose(permit, stricter)))?;
     Ok(gallery.answered(caller, idempotency)?)
 }
 
@@ -164,7 +183,7 @@ pub fn prepare(
 ) -> Result<Preparation, LookupError> {
     expire::due(gallery)?;
     let snapshot = gallery.current.load();
-    let LookupRequest { watchlists, ground, probe, limit, threshold } = request;
+    let LookupRequest { watchlists, ground, probe, limit, stricter } = request;
     let now = gallery.ambient.clock.now();
     check_bounds(&watchlists, limit)?;
     let (raw, image) = (probe.is_raw(), probe.image());
@@ -177,22 +196,24 @@ pub fn prepare(
         now,
     );
     let asked = Asked { watchlists: &watchlists, ground: Some(&ground), ..Asked::default() };
-    let permit = gallery.logged(caller, asked, permit.and_then(|permit| may_choose(permit, threshold)))?;
+    let permit = gallery.logged(caller, asked, permit.and_then(|permit| may_choose(permit, stricter)))?;
     let claim = match gallery.turn(caller, idempotency)? {
         Turn::Again(answer, receipt) => return Ok(Preparation::Answered(Box::new(answer), receipt)),
         Turn::First(claim) => claim,
     };
     let probe = decline::usable(gallery, &permit, asked, probe)?;
-    let thresholds = thresholds(&permit, &probe.model, threshold)?;
+    let thresholds = thresholds(&snapshot, permit.watchlists(), &probe.model, stricter)?;
     let profile = snapshot.models.get(&probe.model).ok_or_else(|| unknown_model(&permit))?;
     let template = Probe::new(&profile.template(&probe.features)?);
     let budget = permit.searches_per_hour();
-    let admission = gallery.guard.admit(permit.actor(), budget, (&template, threshold), None);
+    let admission =
+        gallery.guard.admit(permit.actor(), budget, (&template, asked_for(&thresholds, stricter)), None);
     let admission = gallery.guarded(&permit, None, admission)?;
     Ok(Preparation::Search(Box::new(Prepared {
         id: LookupId::mint(&gallery.ambient),
         permit,
         thresholds,
+        calibrated: snapshot.calibrated(&probe.model).cloned(),
         probe: template,
         features: probe.features,
         image,
@@ -203,14 +224,14 @@ pub fn prepare(
 }
 
 /// Who sees no scores chooses no threshold: a few would tell the score.
-pub(crate) fn may_choose<V: Verb>(
-    permit: Permit<V>,
-    threshold: Option<Threshold>,
-) -> Result<Permit<V>, Refusal> {
-    match threshold {
-        Some(_) if !permit.allows(Allowance::Scores) => Err(Refusal::Threshold),
-        _ => Ok(permit),
-    }
+pub(crate) fn may_choose<V: Verb>(permit: Permit<V>, stricter: Stricter) -> Result<Permit<V>, Refusal> {
+    if stricter.is_none() || permit.allows(Allowance::Scores) { Ok(permit) } else { Err(Refusal::Threshold) }
+}
+
+/// With another threshold it is another question.
+fn asked_for(thresholds: &[InForce], stricter: Stricter) -> Option<Threshold> {
+    let loosest = thresholds.iter().map(|it| it.asked).reduce(Threshold::looser);
+    loosest.filter(|_| !stricter.is_none())
 }
 
 fn check_bounds(watchlists: &[WatchlistId], limit: u32) -> Result<(), LookupError> {
@@ -227,32 +248,17 @@ fn unknown_model(permit: &Permit<Lookup>) -> LookupError {
     LookupError::Model { index: 0, expected: permit.watchlists()[0].policy.model.clone() }
 }
 
-/// The threshold of each watchlist.
-fn thresholds(
-    permit: &Permit<Lookup>,
+/// The threshold of each watchlist for a probe of this model: its own, or the caller's stricter one.
+pub(crate) fn thresholds(
+    snapshot: &Snapshot,
+    lists: &[Arc<Watchlist>],
     model: &ModelId,
-    asked: Option<Threshold>,
-) -> Result<Vec<Threshold>, LookupError> {
-    let lists = permit.watchlists().iter().enumerate();
-    lists.map(|(index, list)| threshold(index, &list.policy, model, asked)).collect()
-}
-
-/// A watchlist's threshold for a probe of this model: its own, or the caller's stricter one.
-pub(crate) fn threshold(
-    index: usize,
-    policy: &Policy,
-    model: &ModelId,
-    asked: Option<Threshold>,
-) -> Result<Threshold, LookupError> {
-    if policy.model != *model {
-        return Err(LookupError::Model { index, expected: policy.model.clone() });
+    stricter: Stricter,
+) -> Result<Vec<InForce>, LookupError> {
+    if let Some((index, list)) = lists.iter().enumerate().find(|(_, list)| list.policy.model != *model) {
+        return Err(LookupError::Model { index, expected: list.policy.model.clone() });
     }
-    match asked {
-        Some(asked) if asked.value() < policy.threshold.value() => {
-            Err(LookupError::Looser { index, policy: policy.threshold.value() })
-        }
-        asked => Ok(asked.unwrap_or(policy.threshold)),
-    }
+    Ok(snapshot.in_force(lists, model, stricter)?)
 }
 
 /// Decision, event, receipt: the answer, and proof that it is in the log.
@@ -262,7 +268,14 @@ pub(crate) fn threshold(
 pub fn conclude(gallery: &Gallery, concluding: Concluding) -> Result<(LookupAnswer, Receipt), LookupError> {
     let Concluding { prepared, reaching, certificate, whole } = concluding;
     let search = Search::Lookup(prepared.id);
-    let searcher = Searcher { permit: &prepared.permit, search, at: certificate.searched_at };
+    let calibrated = prepared.calibrated.as_deref();
+    let searcher = Searcher {
+        permit: &prepared.permit,
+        search,
+        at: certificate.searched_at,
+        thresholds: &prepared.thresholds,
+        calibration: calibrated.map(|calibrated| &calibrated.calibration),
+    };
     let disclosure = gallery.store.read(|store| searcher.disclose(store, &reaching, prepared.limit))?;
     let Disclosure { candidates, shown, notices } = disclosure;
     let total = shown.len() as u64;

@@ -41,7 +41,9 @@ impl Operation {
             | What::ReadLog { .. }
             | What::RefuseAccess { .. } => Self::Consultation,
             What::GiveAccess { .. } | What::Export { .. } => Self::Disclosure,
-            What::Move { .. } | What::Merge { .. } | What::Dedup { .. } => Self::Combination,
+            What::Move { .. } | What::Merge { .. } | What::Dedup { .. } | What::Calibrate { .. } => {
+                Self::Combination
+            }
             What::OrderErasure { .. }
             | What::Erase { .. }
             | What::EraseResults { .. }

@@ -2,6 +2,7 @@
 
 use crate::{
     authority::{Lookup, Permit},
+    calibrated::Calibrated,
     decision::{Certificate, Searched},
     disclosure::Reaching,
     gallery::Gallery,
@@ -9,6 +10,7 @@ use crate::{
     id::{EncounterKey, LookupId, SubjectId, WatchlistId},
     idempotency::Claim,
     misuse::Admission,
+    strictness::InForce,
     timestamp::Timestamp,
 };
 use audit::hash::Hash;
@@ -28,7 +30,9 @@ use std::{collections::HashMap, sync::Arc};
 pub struct Prepared {
     pub(crate) id: LookupId,
     pub(crate) permit: Permit<Lookup>,
-    pub(crate) thresholds: Vec<Threshold>,
+    pub(crate) thresholds: Vec<InForce>,
+    /// By which thresholds and scores are explained.
+    pub(crate) calibrated: Option<Arc<Calibrated>>,
     pub(crate) probe: Probe,
     pub(crate) features: Vec<f32>,
     /// SHA-256 of the image of which they were made here.
@@ -181,7 +185,7 @@ fn query<'a>(pieces: &'a [Arc<Piece>], unions: &'a Unions, prepared: &'a Prepare
         [list] => pieces.iter().map(|piece| piece.on_list(list).unwrap_or(&NOTHING)).collect(),
         _ => unions[&lists].iter().collect(),
     };
-    let thresholds = prepared.thresholds.iter().copied();
+    let thresholds = prepared.thresholds.iter().map(|it| it.asked);
     let threshold = thresholds.reduce(Threshold::looser).expect("a lookup names a watchlist");
     Query { probe: &prepared.probe, threshold, best: None, filters }
 }
@@ -198,7 +202,8 @@ fn evaluate(
         let (piece, row, subject, key) = locate(pieces, hit.slot)?;
         let lists = prepared.permit.watchlists().iter().zip(&prepared.thresholds).enumerate();
         let reaches = lists.filter(|(_, (list, threshold))| {
-            threshold.admits(hit.score) && piece.on_list(list.id).is_some_and(|filter| filter.contains(row))
+            threshold.asked.admits(hit.score)
+                && piece.on_list(list.id).is_some_and(|filter| filter.contains(row))
         });
         let lists: Vec<usize> = reaches.map(|(at, _)| at).collect();
         (!lists.is_empty()).then_some((subject, key, lists))
@@ -235,13 +240,17 @@ fn certificate(
     // What an approximate index looked at was not all of it: only what was compared besides counts.
     let approximate = scanned.approximate.as_ref();
     let pieces = &pieces[approximate.map_or(0, |(_, covered)| *covered)..];
+    // As it was when thresholds were chosen.
+    let calibrated = prepared.calibrated.as_deref();
+    let estimate = |threshold, references| calibrated?.calibration.fpir(threshold, references).ok();
     let watchlists: Vec<Searched> = lists
         .map(|(list, threshold)| {
             let on_list =
                 pieces.iter().filter_map(|piece| piece.on_list(list.id)).map(SlotFilter::count).sum();
             Searched {
                 watchlist: list.id,
-                threshold: threshold.value(),
+                threshold: threshold.asked.value(),
+                fpir: estimate(threshold.asked, snapshot.references_on(list)),
                 // What the scan did not see through was not compared.
                 compared: if scanned.whole { on_list } else { 0 },
                 expected: snapshot.expected.get(&list.id).copied().unwrap_or(0),
@@ -255,6 +264,7 @@ fn certificate(
         exhaustive: approximate.is_none(),
         miss_rate: approximate.and_then(|(index, _)| index.miss_rate),
         generation: Some(snapshot.generation),
+        calibration: calibrated.map(|calibrated| calibrated.id),
         as_of: snapshot.as_of,
         searched_at,
         watchlists,

@@ -4,6 +4,7 @@
 
 use crate::{
     authority::{self, Caller, Catalogue, Ground, Permit, Refusal, Verb, Verify},
+    calibrated::{Calibrated, Meaning},
     decision::{Certificate, Decision, Likeness, Reason, Searched, VerificationAnswer},
     decline,
     digest::ProbeDigest,
@@ -15,9 +16,11 @@ use crate::{
     id::{EncounterId, SubjectId, VerificationId, WatchlistId},
     idempotency::Idempotency,
     lookup::{self, LookupError},
+    misuse::Admission,
     notice::Search,
     record::{StoreError, kept::Kept, read},
     sample::Sample,
+    strictness::Stricter,
     subject::EntryState,
     timestamp::Timestamp,
     watchlist::Watchlist,
@@ -105,35 +108,41 @@ pub fn verify(
     let probe = decline::usable(gallery, &permit, asked, probe).map_err(LookupError::from)?;
     let list = Arc::clone(&permit.watchlists()[0]);
     let policy = &list.policy;
-    let threshold = lookup::threshold(0, policy, &probe.model, stricter)?;
+    let stricter = Stricter { threshold: stricter, fpir: None };
+    let thresholds = lookup::thresholds(&snapshot, permit.watchlists(), &probe.model, stricter)?;
+    let threshold = thresholds[0].asked;
     let unknown_model = || LookupError::Model { index: 0, expected: policy.model.clone() };
     let profile = snapshot.models.get(&probe.model).ok_or_else(unknown_model)?;
     let template = profile.template(&probe.features).map_err(LookupError::from)?;
     let probed = Probe::new(&template);
     let budget = permit.searches_per_hour();
-    let admission = gallery.guard.admit(permit.actor(), budget, (&probed, stricter), Some(subject));
+    let admission = gallery.guard.admit(permit.actor(), budget, (&probed, stricter.threshold), Some(subject));
     let admission = gallery.guarded(&permit, Some(subject), admission).map_err(LookupError::from)?;
     let verification = VerificationId::mint(&gallery.ambient);
-    let searcher = Searcher { permit: &permit, search: Search::Verification(verification), at: now };
+    let calibrated = snapshot.calibrated(&probe.model).cloned();
+    let searcher = Searcher {
+        permit: &permit,
+        search: Search::Verification(verification),
+        at: now,
+        thresholds: &thresholds,
+        calibration: calibrated.as_deref().map(|calibrated| &calibrated.calibration),
+    };
     let comparison = compare(gallery, profile, &probed, subject, &searcher)?;
     // By way of the record, whatever is found: how long it takes does not tell.
     let foreign = (list.owner != permit.actor().nation).then(Kept::default);
     let Some(comparison) = comparison else {
-        let why = Refusal::Subject.to_string();
-        let (watchlists, ground) = (vec![watchlist], Some(ground));
-        let attempted = Verify::NAME;
-        let what = What::Refused { attempted, watchlists, subject: Some(subject), ground, why, misuse: None };
-        gallery.answer(permit.actor().clone(), None, foreign, (), |_, ()| what).map_err(LookupError::from)?;
-        admission.answered();
-        return Err(VerifyError::Subject);
+        let asked = Asked { watchlists: &[watchlist], subject: Some(subject), ground: Some(&ground) };
+        return Err(not_there(gallery, &permit, asked, foreign, &admission)?);
     };
     let (visibility, score) = (comparison.place.visibility, comparison.best.0);
     let hidden = visibility < Visibility::Full;
     let told = (hidden && threshold.admits(score)).then(|| searcher.notice(subject, &comparison.place));
     let kept = foreign.map(|kept| Kept { notices: told.into_iter().collect(), ..kept });
-    let likeness = searcher.likeness(score, policy.threshold.value());
-    let answer =
-        answer(&list, (verification, subject), threshold, probe.model.clone(), likeness, comparison, now);
+    let likeness = searcher.likeness(score, comparison.place.threshold);
+    let model = probe.model.clone();
+    let meaning = searcher.meaning(score);
+    let answer = answer(&list, (verification, subject), threshold, model, likeness, comparison, now);
+    let answer = explained(answer, meaning, calibrated.as_deref());
     let actor = permit.actor().clone();
     let event = move |salt: &[u8; 32], answer: &VerificationAnswer| {
         let probe = ProbeDigest::new(salt, probe.model, &probe.features, image);
@@ -149,6 +158,27 @@ pub fn verify(
     if hidden { Err(VerifyError::Subject) } else { Ok(told) }
 }
 
+/// Puts into the log that somebody was asked for who is not there.
+fn not_there(
+    gallery: &Gallery,
+    permit: &Permit<Verify>,
+    asked: Asked<'_>,
+    foreign: Option<Kept>,
+    admission: &Admission,
+) -> Result<VerifyError, LookupError> {
+    let what = What::Refused {
+        attempted: Verify::NAME,
+        watchlists: asked.watchlists.to_vec(),
+        subject: asked.subject,
+        ground: asked.ground.cloned(),
+        why: Refusal::Subject.to_string(),
+        misuse: None,
+    };
+    gallery.answer(permit.actor().clone(), None, foreign, (), |_, ()| what)?;
+    admission.answered();
+    Ok(VerifyError::Subject)
+}
+
 fn permitted(
     caller: &Caller,
     catalogue: &Catalogue,
@@ -160,7 +190,7 @@ fn permitted(
     match permit.authorise_by() {
         // One person is not looked for in such haste.
         Some(_) => Err(Refusal::Authorisation { index: 0 }),
-        None => lookup::may_choose(permit, stricter),
+        None => lookup::may_choose(permit, Stricter { threshold: stricter, fpir: None }),
     }
 }
 
@@ -174,7 +204,8 @@ fn answer(
     searched_at: Timestamp,
 ) -> VerificationAnswer {
     let Comparison { best: (score, encounter), place, compared, expected, as_of } = comparison;
-    let searched = Searched { watchlist: list.id, threshold: threshold.value(), compared, expected };
+    let searched =
+        Searched { watchlist: list.id, threshold: threshold.value(), fpir: None, compared, expected };
     let (decision, reason) = match threshold.admits(score) {
         true => (Decision::Hit, None),
         false if compared == expected => (Decision::NoHit, None),
@@ -188,6 +219,7 @@ fn answer(
         subject,
         encounter,
         likeness: shown.then_some(likeness),
+        meaning: None,
         told: place.told,
         certificate: Certificate {
             model,
@@ -196,11 +228,22 @@ fn answer(
             exhaustive: true,
             miss_rate: None,
             generation: None,
+            calibration: None,
             as_of,
             searched_at,
             watchlists: vec![searched],
         },
     }
+}
+
+/// With what the score means, by this calibration.
+fn explained(
+    answer: VerificationAnswer,
+    meaning: Option<Meaning>,
+    calibrated: Option<&Calibrated>,
+) -> VerificationAnswer {
+    let certificate = Certificate { calibration: calibrated.map(|it| it.id), ..answer.certificate };
+    VerificationAnswer { meaning, certificate, ..answer }
 }
 
 struct Comparison<'a> {
@@ -217,7 +260,7 @@ fn compare<'a>(
     profile: &ModelProfile,
     probe: &Probe,
     subject: SubjectId,
-    searcher: &Searcher<'a, Verify>,
+    searcher: &'a Searcher<'a, Verify>,
 ) -> Result<Option<Comparison<'a>>, StoreError> {
     let list = &searcher.permit.watchlists()[0];
     let watchlist = list.id;
@@ -225,7 +268,7 @@ fn compare<'a>(
         let Some((_, EntryState::Active)) = read::entry(store, subject, watchlist)? else {
             return Ok(None);
         };
-        let Some(place) = searcher.place(store, subject, list)? else { return Ok(None) };
+        let Some(place) = searcher.place(store, subject, 0)? else { return Ok(None) };
         let as_of = read::sequence(store)?;
         let mut rows = Rows::new(profile.id().clone(), profile.dimension());
         let mut encounters = Vec::new();

@@ -6,7 +6,7 @@ use crate::{
     law::{Category, LegalBasis, Nation, PriorAuthorisation, Purpose, WatchlistName},
     timestamp::Timestamp,
 };
-use matcher::{quality::Gate, score::Threshold, template::ModelId};
+use matcher::{quality::Gate, rates::Fpir, score::Threshold, template::ModelId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,8 +43,11 @@ pub struct Policy {
     pub categories: BTreeSet<Category>,
     /// Whose templates it holds.
     pub model: ModelId,
-    /// From which score on a reference is a candidate. A caller may be stricter, never looser.
+    /// From which score on a reference is a candidate, whatever the calibration says. A caller may be stricter, never looser.
     pub threshold: Threshold,
+    /// At most such a share of strangers' lookups is to propose somebody: where the calibration of the model asks for a higher threshold than
+    /// that, it is taken; without a calibration nothing is searched.
+    pub fpir: Option<Fpir>,
     /// How good an image must be.
     pub gates: Gates,
     /// For how many days after listing an entry may be searched.

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 /// Fill, read and check Limen's data folders.
 ///
 /// Works on the folder of a stopped node; while a server has it open, commands are refused. With --server, a running node does what is asked: enrol, import, export,
-/// dedup, merge, move, erase, retention, rebuild, activate, rollback, generations and backup.
+/// dedup, merge, move, erase, retention, rebuild, recalibrate, activate, rollback, generations and backup.
 /// Evaluate, calibrate and imitate need neither.
 #[derive(Parser)]
 #[command(name = "limen-index", version)]
@@ -45,6 +45,7 @@ enum Command {
     Certificate(commands::certificate::Certificate),
     Evaluate(commands::evaluate::Evaluate),
     Calibrate(commands::calibrate::Calibrate),
+    Recalibrate(commands::recalibrate::Recalibrate),
     Imitate(commands::imitate::Imitate),
 }
 
@@ -79,6 +80,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Certificate(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Calibrate(command) => command.run(),
+        Command::Recalibrate(command) => command.run(),
         Command::Imitate(command) => command.run(),
     }
 }

@@ -7,6 +7,7 @@ use gallery::{
     administer::AdministerError,
     anchor::{AnchorError, AnchoringError},
     backup::BackupError,
+    calibrate::CalibrateError,
     dedup::DedupError,
     enrol::EnrolError,
     evidence::EvidenceError,
@@ -82,6 +83,9 @@ pub(crate) enum Failure {
     /// Nothing was rebuilt.
     #[error(transparent)]
     Rebuild(#[from] RebuildError),
+    /// Nothing was measured.
+    #[error(transparent)]
+    Calibrate(#[from] CalibrateError),
     /// A subject was not found.
     #[error(transparent)]
     Inspect(#[from] InspectError),
@@ -204,11 +208,14 @@ impl Failure {
                 | RestoreError::Backup(BackupError::Missing(_)),
             )
             | Self::Rebuild(RebuildError::NoFormer | RebuildError::Generation(GenerationError::Missing(_)))
+            | Self::Calibrate(
+                CalibrateError::Model(_) | CalibrateError::Fit { .. } | CalibrateError::Unsound,
+            )
             | Self::Inspect(InspectError::Unknown)
             | Self::Access(AccessError::Inspect(InspectError::Unknown))
             | Self::Change(SubjectChangeError::Unknown | SubjectChangeError::State(_))
             | Self::Export(ExportError::Sink(_))
-            | Self::Dedup(DedupError::Sink(_))
+            | Self::Dedup(DedupError::Sink(_) | DedupError::Uncalibrated(_))
             | Self::RootKey(_)
             | Self::Anchor(AnchoringError::Anchor(AnchorError::Exists(_) | AnchorError::Inside(_)))
             | Self::Open(
@@ -228,6 +235,7 @@ impl Failure {
             | Self::Access(_)
             | Self::Inspect(_)
             | Self::Rebuild(_)
+            | Self::Calibrate(_)
             | Self::Backup(_)
             | Self::Retention(_)
             | Self::Restore(_)

@@ -45,6 +45,9 @@ pub struct Threshold(f32);
 pub struct ThresholdError;
 
 impl Threshold {
+    /// Every score reaches it.
+    pub const LOWEST: Self = Self(-1.0);
+
     /// # Errors
     /// When the value is not a finite number from -1 to 1.
     pub fn new(value: f32) -> Result<Self, ThresholdError> {
@@ -59,6 +62,12 @@ impl Threshold {
     /// Is a reference with this score a candidate?
     pub fn admits(self, score: Score) -> bool {
         score.0 >= self.0
+    }
+
+    /// The stricter (higher) of two.
+    #[must_use]
+    pub fn stricter(self, other: Self) -> Self {
+        Self(self.0.max(other.0))
     }
 
     /// The looser (lower) of two.

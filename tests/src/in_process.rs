@@ -99,6 +99,6 @@ fn request(list: &str, number: u64) -> LookupRequest {
         ground,
         probe: probe.into(),
         limit: 10,
-        threshold: None,
+        stricter: gallery::strictness::Stricter::default(),
     }
 }

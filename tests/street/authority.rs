@@ -275,6 +275,8 @@ fn of_node(route: &str, list: &str, handling: &str, scene: &mut Scene<'_>) -> Re
         | "GET /v1/retention"
         | "GET /v1/generations"
         | "POST /v1/generations"
+        | "GET /v1/calibrations"
+        | "POST /v1/calibrations"
         | "POST /v1/backups"
         | "GET /v1/jobs"
         | "GET /v1/grants"

@@ -87,7 +87,7 @@ fn tied(folder: &Path) -> (PathBuf, PathBuf) {
     };
     for person in 0..900 {
         let own: Vec<f32> = (0..24).map(|_| (chance.next_u32() % 3) as f32 - 1.0).collect();
-        for capture in 0..1 + person % 4 {
+        for capture in 0..=person % 4 {
             let changed =
                 |x: &f32| if chance.next_u32() % 4 == 0 { (chance.next_u32() % 3) as f32 - 1.0 } else { *x };
             let features: Vec<f32> = own.iter().map(changed).collect();

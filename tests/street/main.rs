@@ -6,6 +6,7 @@ mod authority;
 mod backup;
 mod bad_input;
 mod bit_rot;
+mod calibration;
 mod care;
 mod crash;
 mod disk_full;

@@ -113,6 +113,7 @@ fn furnish(gallery: &Gallery, cast: &Cast) -> anyhow::Result<Vec<WatchlistId>> {
         model,
         threshold: Threshold::new(cast.threshold)?,
         gates: Gates::default(),
+        fpir: None,
         retention_days: 365,
         review_days: 365,
     };

@@ -6,6 +6,7 @@ use crate::{
     node::Node,
     probe::SampleBody,
     problem::Problem,
+    rates::{Fpir, MeaningBody},
     wire::{self, CertificateBody, InParts, ReceiptBody, TermsBody, Threshold},
 };
 use axum::{Json, extract::State, http::StatusCode};
@@ -17,6 +18,7 @@ use gallery::{
     id::{EncounterId, LookupId, SubjectId, WatchlistId},
     law::{AuthorisationReference, Band, CaseReference, LegalBasis, Nation, OwnReference, Purpose},
     lookup::{self, LookupRequest, Preparation},
+    strictness::Stricter,
     timestamp::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,16 @@ pub(crate) struct LookupBody {
     /// A stricter threshold than the watchlists' own, for who may see scores.
     #[schema(value_type = Option<f32>)]
     threshold: Option<Threshold>,
+    /// At most such a share of strangers' lookups is to propose somebody, over all these watchlists: between 0 and 1; stricter than their own
+    /// policies, for who may see scores.
+    #[schema(value_type = Option<f64>)]
+    fpir: Option<Fpir>,
+}
+
+impl LookupBody {
+    fn stricter(&self) -> Stricter {
+        Stricter { threshold: self.threshold.map(|it| it.0), fpir: self.fpir.map(|it| it.0) }
+    }
 }
 
 /// The machine's answer. Only people declare that two records are the same person.
@@ -100,6 +112,9 @@ struct CandidateBody {
     /// The best score of the subject's references, instead of the band, for who may see scores.
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f32>,
+    /// What the score means, by the calibration that the certificate names.
+    #[serde(flatten)]
+    meaning: Option<MeaningBody>,
     /// The watchlists whose threshold it reaches.
     watchlists: Vec<ListedBody>,
 }
@@ -136,7 +151,7 @@ pub(crate) async fn create_lookup(
     key: Key,
     Imaged { value: body, hash, files }: Imaged<LookupBody>,
 ) -> Result<(StatusCode, Json<LookupResponse>), Problem> {
-    let idempotency = key.with(hash);
+    let (idempotency, stricter) = (key.with(hash), body.stricter());
     let ground = Ground {
         purpose: body.purpose,
         legal_basis: body.legal_basis,
@@ -145,9 +160,9 @@ pub(crate) async fn create_lookup(
     };
     if body.probe.is_image() {
         let (caller, lists, ground) = (caller.clone(), body.watchlists.clone(), ground.clone());
-        let (threshold, idempotency) = (body.threshold.map(|it| it.0), idempotency.clone());
+        let idempotency = idempotency.clone();
         let ahead =
-            move |gallery: &_| lookup::ahead(gallery, &caller, (&lists, &ground), threshold, idempotency);
+            move |gallery: &_| lookup::ahead(gallery, &caller, (&lists, &ground), stricter, idempotency);
         if let Some((answer, receipt)) = node.blocking(ahead).await? {
             return Ok(respond(&node, answer, receipt).await);
         }
@@ -158,7 +173,7 @@ pub(crate) async fn create_lookup(
         ground,
         probe,
         limit: body.limit.unwrap_or(20),
-        threshold: body.threshold.map(|threshold| threshold.0),
+        stricter,
     };
     let prepared =
         node.blocking(move |gallery| lookup::prepare(gallery, &caller, request, idempotency)).await;
@@ -215,6 +230,7 @@ fn candidate(candidate: decision::Candidate) -> CandidateBody {
         encounter: seen.as_ref().map(|seen| seen.encounter),
         band,
         score,
+        meaning: seen.as_ref().and_then(|seen| seen.meaning).map(Into::into),
         watchlists: watchlists.into_iter().map(listed).collect(),
     }
 }

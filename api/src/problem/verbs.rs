@@ -3,9 +3,10 @@
 use super::{Kind, Problem};
 use gallery::{
     GenerationError, SubjectChangeError, access::AccessError, administer::AdministerError,
-    authorise::AuthoriseError, dedup::DedupError, enrol::EnrolError, evidence::EvidenceError,
-    export::ExportError, extract::ExtractError, inspect::InspectError, jobs::JobError, lookup::LookupError,
-    publish::PublishError, rebuild::RebuildError, retention::RetentionError, verify::VerifyError,
+    authorise::AuthoriseError, calibrate::CalibrateError, dedup::DedupError, enrol::EnrolError,
+    evidence::EvidenceError, export::ExportError, extract::ExtractError, inspect::InspectError,
+    jobs::JobError, lookup::LookupError, publish::PublishError, rebuild::RebuildError,
+    retention::RetentionError, verify::VerifyError,
 };
 
 impl From<LookupError> for Problem {
@@ -21,6 +22,8 @@ impl From<LookupError> for Problem {
             LookupError::Probe(_) => Self::of(Kind::Invalid, "probe.features", detail),
             LookupError::Declined(declined) => (*declined).into(),
             LookupError::Looser { .. } => Self::of(Kind::Invalid, "threshold", detail),
+            LookupError::Uncalibrated(_) => Self::new(Kind::Uncalibrated, detail),
+            LookupError::Beyond(_) => Self::of(Kind::Invalid, "fpir", detail),
             LookupError::Limit => Self::of(Kind::Invalid, "limit", detail),
             LookupError::Key(error) => error.into(),
             LookupError::Node(error) => error.into(),
@@ -142,6 +145,7 @@ impl From<DedupError> for Problem {
         match error {
             DedupError::Refused(refusal) => Self::refused(&refusal, |index| format!("watchlists[{index}]")),
             DedupError::Sink(_) => Self::new(Kind::Timeout, error),
+            DedupError::Uncalibrated(_) => Self::of(Kind::Invalid, "threshold", error),
             DedupError::Unread(_) => Self::fault(&error),
             DedupError::Node(error) => error.into(),
         }
@@ -192,6 +196,20 @@ impl From<JobError> for Problem {
             JobError::Busy(_) | JobError::Ended => Self::new(Kind::Exists, detail),
             JobError::Key(error) => error.into(),
             JobError::Node(error) => error.into(),
+        }
+    }
+}
+
+impl From<CalibrateError> for Problem {
+    fn from(error: CalibrateError) -> Self {
+        let detail = error.to_string();
+        match error {
+            CalibrateError::Refused(refusal) => Self::refused(&refusal, |_| "id".to_owned()),
+            CalibrateError::Model(_) => Self::of(Kind::Unknown, "model", detail),
+            CalibrateError::Fit { .. } | CalibrateError::Ended => Self::new(Kind::Exists, detail),
+            CalibrateError::Unsound => Self::new(Kind::Invalid, detail),
+            CalibrateError::Unread(_) => Self::fault(&error),
+            CalibrateError::Node(error) => error.into(),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     node::Node,
     probe::SampleBody,
     problem::Problem,
+    rates::MeaningBody,
     wire::{self, CertificateBody, InParts, ReceiptBody, TermsBody, Threshold},
 };
 use axum::{Json, extract::State, http::StatusCode};
@@ -70,6 +71,9 @@ pub(crate) struct VerificationResponse {
     /// The best score of the subject's references, instead of the band, for who may see scores.
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f32>,
+    /// What the score means, by the calibration that the certificate names.
+    #[serde(flatten)]
+    meaning: Option<MeaningBody>,
     #[serde(flatten)]
     terms: TermsBody,
     certificate: CertificateBody,
@@ -141,6 +145,7 @@ async fn respond(
         subject,
         encounter,
         likeness,
+        meaning,
         told,
         certificate,
     } = answer;
@@ -154,6 +159,7 @@ async fn respond(
         encounter,
         band,
         score,
+        meaning: meaning.map(Into::into),
         terms: told.into(),
         certificate: certificate.into(),
         receipt,

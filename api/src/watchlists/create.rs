@@ -4,7 +4,8 @@ use crate::{
     body::{Key, Strict},
     caller::By,
     node::Node,
-    problem::Problem,
+    problem::{Kind, Problem},
+    rates::Fpir,
     watchlists::read::WatchlistResponse,
     wire::{self, GatesBody, ReceiptBody, Threshold},
 };
@@ -55,9 +56,13 @@ pub(crate) struct WatchlistBody {
     /// Whose templates it holds.
     #[schema(value_type = String)]
     model: ModelId,
-    /// From which score on a reference is a candidate.
-    #[schema(value_type = f32)]
-    threshold: Threshold,
+    /// From which score on a reference is a candidate. May be absent where `fpir` is given.
+    #[schema(value_type = Option<f32>)]
+    threshold: Option<Threshold>,
+    /// At most such a share of strangers' lookups is to propose somebody, between 0 and 1: where the calibration asks for a higher threshold, it is
+    /// taken. Without a calibration of the model nothing is searched.
+    #[schema(value_type = Option<f64>)]
+    fpir: Option<Fpir>,
     /// How good images must be.
     quality: Option<GatesBody>,
     /// For how many days after listing an entry may be searched.
@@ -89,6 +94,10 @@ pub(crate) async fn create_watchlist(
     Strict { value: body, hash }: Strict<WatchlistBody>,
 ) -> Result<(StatusCode, Json<PublishedResponse>), Problem> {
     let idempotency = key.with(hash);
+    let named = body.threshold.map(|it| it.0);
+    let threshold = named.or(body.fpir.and(Some(matcher::score::Threshold::LOWEST)));
+    let missing =
+        || Problem::of(Kind::Invalid, "threshold", "a watchlist names a threshold, an FPIR, or both");
     let policy = Policy {
         name: body.name,
         purposes: body.purposes,
@@ -101,7 +110,8 @@ pub(crate) async fn create_watchlist(
         prior_authorisation: body.prior_authorisation.unwrap_or(PriorAuthorisation::NotNeeded),
         categories: body.categories,
         model: body.model,
-        threshold: body.threshold.0,
+        threshold: threshold.ok_or_else(missing)?,
+        fpir: body.fpir.map(|it| it.0),
         gates: body.quality.map(Into::into).unwrap_or_default(),
         retention_days: body.retention_days,
         review_days: body.review_days.unwrap_or(body.retention_days),

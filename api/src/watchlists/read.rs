@@ -19,7 +19,7 @@ use gallery::{
     timestamp::Timestamp,
     watchlist::Watchlist,
 };
-use matcher::template::ModelId;
+use matcher::{rates::Fpir, score::Threshold, template::ModelId};
 use serde::Serialize;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -53,7 +53,12 @@ pub(crate) struct WatchlistResponse {
     categories: BTreeSet<Category>,
     #[schema(value_type = String)]
     model: ModelId,
-    threshold: f32,
+    /// From which score on a reference is a candidate, whatever the calibration says; absent where only an FPIR is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    threshold: Option<f32>,
+    /// At most such a share of strangers' lookups is to propose somebody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fpir: Option<f64>,
     /// How good images must be.
     quality: wire::GatesBody,
     retention_days: u32,
@@ -77,7 +82,8 @@ impl From<&Watchlist> for WatchlistResponse {
             prior_authorisation: policy.prior_authorisation,
             categories: policy.categories,
             model: policy.model,
-            threshold: policy.threshold.value(),
+            threshold: (policy.threshold != Threshold::LOWEST).then(|| policy.threshold.value()),
+            fpir: policy.fpir.map(Fpir::value),
             quality: policy.gates.into(),
             retention_days: policy.retention_days,
             review_days: policy.review_days,

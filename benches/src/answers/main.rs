@@ -18,6 +18,7 @@ use gallery::{
     law::{Category, LegalBasis, PriorAuthorisation, Purpose},
     lookup::{self, LookupError, LookupRequest, Preparation},
     publish,
+    strictness::Stricter,
     subject::RawFeatures,
     watchlist::{Gates, Policy},
 };
@@ -136,6 +137,7 @@ fn policy() -> anyhow::Result<Policy> {
         model: model()?,
         threshold: Threshold::new(0.5)?,
         gates: Gates::default(),
+        fpir: None,
         retention_days: 9,
         review_days: 9,
     })
@@ -149,7 +151,13 @@ fn request(list: WatchlistId) -> anyhow::Result<LookupRequest> {
         authorisation: None,
     };
     let probe = RawFeatures { model: model()?, features: vec![1.0; 64] };
-    Ok(LookupRequest { watchlists: vec![list], ground, probe: probe.into(), limit: 20, threshold: None })
+    Ok(LookupRequest {
+        watchlists: vec![list],
+        ground,
+        probe: probe.into(),
+        limit: 20,
+        stricter: Stricter::default(),
+    })
 }
 
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {

@@ -88,7 +88,7 @@ pub(crate) fn coverage(
     let n = size.references;
     let who: Vec<_> = (0..n as u64).map(|person| (person, 0)).collect();
     let gallery = rows(population, pool, seed, &who)?;
-    let whose: Vec<_> = (0..n as u32).map(|i| Whose { subject: i, reference: i }).collect();
+    let whose: Vec<_> = (0..n as u64).map(|i| Whose { subject: i, reference: i }).collect();
     let chosen: Vec<usize> = (0..size.probes.min(n)).map(|i| i * n / size.probes.min(n)).collect();
     let mut probes = Rows::with_room(gallery.model().clone(), gallery.dimension(), chosen.len());
     chosen.iter().for_each(|at| probes.push_row(&gallery, *at));
@@ -151,17 +151,17 @@ pub(crate) fn poison(
     subjects: usize,
     share: f64,
 ) -> anyhow::Result<Poisoned> {
-    let n = subjects as u32;
-    let people: Vec<_> = (0..u64::from(n)).map(|person| (person, 0)).collect();
-    let again: Vec<_> = (0..u64::from(n)).step_by(5).map(|person| (person, 1)).collect();
+    let n = subjects as u64;
+    let people: Vec<_> = (0..n).map(|person| (person, 0)).collect();
+    let again: Vec<_> = (0..n).step_by(5).map(|person| (person, 1)).collect();
     #[expect(clippy::cast_sign_loss, reason = "a share of a count")]
-    let twice = (share * f64::from(n)) as u32;
+    let twice = (share * n as f64) as u64;
     // Whose other captures stand under other names.
-    let person = |i: u32| i * (n / twice) + 2;
-    let others: Vec<_> = (0..twice).map(|i| (u64::from(person(i)), 2)).collect();
+    let person = |i: u64| i * (n / twice) + 2;
+    let others: Vec<_> = (0..twice).map(|i| (person(i), 2)).collect();
     let [people, again, others] = [people, again, others].map(|who| rows(population, pool, seed, &who));
     let (people, again, others) = (people?, again?, others?);
-    let whose = |subjects: &mut dyn Iterator<Item = u32>, first: u32| -> Vec<Whose> {
+    let whose = |subjects: &mut dyn Iterator<Item = u64>, first: u64| -> Vec<Whose> {
         subjects.zip(first..).map(|(subject, reference)| Whose { subject, reference }).collect()
     };
     let first = whose(&mut (0..n), 0);

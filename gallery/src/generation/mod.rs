@@ -12,6 +12,7 @@ pub(crate) mod manifest;
 mod piece;
 mod refit;
 mod shelf;
+mod thresholds;
 pub(crate) mod upkeep;
 
 pub(crate) use approximate::Approximate;
@@ -22,6 +23,7 @@ pub(crate) use shelf::Shelf;
 use crate::{
     ambient::Ambient,
     authority::Catalogue,
+    calibrated::Calibrated,
     id::{EncounterKey, GenerationId, RecordSequence, SubjectId, WatchlistId},
     timestamp::Timestamp,
     watchlist::Watchlist,
@@ -39,6 +41,8 @@ use std::{collections::HashMap, path::PathBuf, sync::Arc};
 pub(crate) enum Delta {
     /// A model profile came into use.
     Model(ModelProfile),
+    /// What scores of a model mean was measured.
+    Calibration(Box<Calibrated>),
     /// A watchlist was made.
     Watchlist(Box<Watchlist>),
     /// A new reference, and the watchlists on which it stands.
@@ -104,6 +108,8 @@ pub(crate) struct Snapshot {
     pub(crate) catalogue: Arc<Catalogue>,
     /// The model profiles.
     pub(crate) models: Arc<HashMap<ModelId, ModelProfile>>,
+    /// What scores of each model mean, where it was measured.
+    pub(crate) calibrations: Arc<HashMap<ModelId, Arc<Calibrated>>>,
     /// The references of each model, by ascending slot and ascending key.
     pub(crate) pieces: HashMap<ModelId, Vec<Arc<Piece>>>,
     /// How they are coded.
@@ -131,13 +137,20 @@ impl Snapshot {
     /// Takes changes in, in their order.
     pub(crate) fn apply(&mut self, mut deltas: Vec<Delta>) {
         if self.site.index == Index::Unsearched {
-            deltas.retain(|delta| matches!(delta, Delta::Model(_) | Delta::Watchlist(_)));
+            let kept = |delta: &Delta| {
+                matches!(delta, Delta::Model(_) | Delta::Calibration(_) | Delta::Watchlist(_))
+            };
+            deltas.retain(kept);
         }
         let mut arriving: HashMap<ModelId, Arriving> = HashMap::new();
         for delta in deltas {
             match delta {
                 Delta::Model(profile) => {
                     Arc::make_mut(&mut self.models).insert(profile.id().clone(), profile);
+                }
+                Delta::Calibration(calibrated) => {
+                    let model = calibrated.calibration.model.clone();
+                    Arc::make_mut(&mut self.calibrations).insert(model, Arc::new(*calibrated));
                 }
                 Delta::Watchlist(watchlist) => {
                     Arc::make_mut(&mut self.catalogue).insert(watchlist.id, Arc::new(*watchlist));

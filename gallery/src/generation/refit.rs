@@ -105,9 +105,8 @@ impl Snapshot {
 
     /// The loosest threshold under which these references are searched as a rule.
     pub(crate) fn usual_threshold(&self, model: &ModelId) -> Threshold {
-        let policies =
-            self.catalogue.values().map(|list| &list.policy).filter(|policy| policy.model == *model);
-        let loosest = policies.map(|policy| policy.threshold).reduce(Threshold::looser);
+        let of_model = self.catalogue.values().filter(|list| list.policy.model == *model);
+        let loosest = of_model.filter_map(|list| self.own_threshold(list).ok()).reduce(Threshold::looser);
         loosest.unwrap_or_else(|| Threshold::new(0.4).expect("a cosine"))
     }
 

@@ -169,11 +169,17 @@ fn an_owner_is_told_of_its_own_and_page_by_page() {
 #[test]
 fn a_threshold_of_ones_own_is_for_who_sees_scores() {
     let house = house(|_| ());
-    let request = LookupRequest { threshold: Some(Threshold::new(0.95).unwrap()), ..house.request(axis(0)) };
+    let request = LookupRequest {
+        stricter: Stricter { threshold: Some(Threshold::new(0.95).unwrap()), fpir: None },
+        ..house.request(axis(0))
+    };
     let refused = house.ask(&checkpoint(&house, "UTO"), request.clone(), None);
     assert!(matches!(refused, Err(LookupError::Refused(Refusal::Threshold))));
     assert!(house.ask(&utopia(), request.clone(), None).is_ok());
-    let looser = LookupRequest { threshold: Some(Threshold::new(0.5).unwrap()), ..request };
+    let looser = LookupRequest {
+        stricter: Stricter { threshold: Some(Threshold::new(0.5).unwrap()), fpir: None },
+        ..request
+    };
     assert!(matches!(house.ask(&utopia(), looser, None), Err(LookupError::Looser { index: 0, .. })));
 }
 

@@ -1,6 +1,7 @@
 //! The gallery's laws, each as a test; here the house that they are tried in.
 
 mod backup;
+mod calibration;
 mod device;
 mod disaster;
 mod erasure;
@@ -31,6 +32,7 @@ use crate::{
     lookup::{self, LookupError, LookupRequest, Preparation},
     open::{OpenError, Searching, Setup},
     publish,
+    strictness::Stricter,
     subject::{Listing, NewEncounter, NewSubject, RawFeatures},
     timestamp::Timestamp,
     watchlist::{Gates, Policy},
@@ -118,6 +120,7 @@ pub(super) fn policy(name: &str) -> Policy {
         model: model(),
         threshold: Threshold::new(0.9).unwrap(),
         gates: Gates::default(),
+        fpir: None,
         retention_days: 10,
         review_days: 10,
     }
@@ -174,7 +177,7 @@ impl House {
             },
             probe: sample(features).into(),
             limit: 10,
-            threshold: None,
+            stricter: Stricter::default(),
         }
     }
 
@@ -234,7 +237,7 @@ impl House {
 /// What is shown in full: who, the encounter, and the score.
 pub(super) fn seen(candidate: &Candidate) -> (SubjectId, EncounterId, f32) {
     match candidate.seen.as_ref().unwrap() {
-        Seen { subject, encounter, likeness: Likeness::Score(score) } => (*subject, *encounter, *score),
+        Seen { subject, encounter, likeness: Likeness::Score(score), .. } => (*subject, *encounter, *score),
         seen => panic!("no score: {seen:?}"),
     }
 }

@@ -56,7 +56,13 @@ fn who_may_not_search_with_its_own_features_searches_with_images() {
     assert!(matches!(ask(sample(axis(0)).into()), Err(LookupError::Refused(Refusal::RawProbe))));
     assert_eq!(ask(made(axis(0), 60.0)).unwrap().0.decision, Decision::Hit);
     let request = house.request(axis(0));
-    let ahead = lookup::ahead(&house.gallery, &gate(), (&request.watchlists, &request.ground), None, None);
+    let ahead = lookup::ahead(
+        &house.gallery,
+        &gate(),
+        (&request.watchlists, &request.ground),
+        Stricter::default(),
+        None,
+    );
     assert!(ahead.unwrap().is_none());
     let events = house.events();
     let Some(What::Lookup { probe, .. }) = events.last().map(|event| &event.what) else { panic!("a lookup") };

@@ -147,7 +147,11 @@ fn a_callers_threshold_is_stricter_or_refused() {
     probe[1] = 0.3;
     let ask = |threshold| {
         let threshold = Some(Threshold::new(threshold).unwrap());
-        house.ask(&utopia(), LookupRequest { threshold, ..house.request(probe) }, None)
+        house.ask(
+            &utopia(),
+            LookupRequest { stricter: Stricter { threshold, fpir: None }, ..house.request(probe) },
+            None,
+        )
     };
     assert_eq!(ask(0.95).unwrap().0.decision, Decision::Hit);
     assert_eq!(ask(0.97).unwrap().0.decision, Decision::NoHit);
@@ -363,8 +367,10 @@ fn an_approximate_index_finds_candidates_and_never_says_that_there_are_none() {
     let answer = house.look(somebody(9000));
     assert!(answer.candidates.iter().any(|candidate| seen(candidate).0 == late));
     assert_eq!((answer.certificate.compared, answer.certificate.expected), (1, 1039));
-    let request =
-        LookupRequest { threshold: Some(Threshold::new(1.0).unwrap()), ..house.request([1.0; DIMENSION]) };
+    let request = LookupRequest {
+        stricter: Stricter { threshold: Some(Threshold::new(1.0).unwrap()), fpir: None },
+        ..house.request([1.0; DIMENSION])
+    };
     let (nobody, _) = house.ask(&utopia(), request, None).unwrap();
     assert_eq!((nobody.decision, nobody.reason), (Decision::Inconclusive, Some(Reason::Approximate)));
 }

@@ -1,7 +1,7 @@
 //! What is searched when a folder is opened: a generation from disk, or what the record gives.
 
 use super::{
-    Reading, StoreError,
+    Reading, StoreError, calibrations,
     catch_up::{self, CatchUpError},
     read::{self, Without},
     recover::RecoverError,
@@ -114,6 +114,7 @@ fn load(
         as_of: read::sequence(store)?,
         catalogue: Arc::new(read::catalogue(store)?),
         models: Arc::new(read::models(store)?),
+        calibrations: Arc::new(calibrations::newest(store)?),
         pieces: HashMap::new(),
         codings: HashMap::new(),
         site,

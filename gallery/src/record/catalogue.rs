@@ -8,6 +8,7 @@ use crate::{
     watchlist::{Policy, Watchlist},
 };
 use matcher::{
+    rates::Fpir,
     score::Threshold,
     template::{ModelId, ModelProfile},
 };
@@ -40,8 +41,8 @@ pub(crate) fn catalogue(connection: &Connection) -> Result<Catalogue, StoreError
     let sql = "SELECT w.id, w.owner, w.name, w.purposes, w.legal_bases, w.handling, w.categories, m.name, \
                w.threshold, w.retention_days, w.created_at, w.review_days, w.checksum = row_sum(w.id, w.owner, w.name, \
                w.purposes, w.legal_bases, w.handling, w.categories, w.model, w.threshold, w.retention_days, \
-               w.review_days, w.created_at, w.grading, w.instructions, w.prior_authorisation, w.gates), w.grading, w.instructions, \
-               w.prior_authorisation, w.gates FROM watchlist w JOIN model m ON m.key = w.model";
+               w.review_days, w.created_at, w.grading, w.instructions, w.prior_authorisation, w.gates, w.fpir), w.grading, w.instructions, \
+               w.prior_authorisation, w.gates, w.fpir FROM watchlist w JOIN model m ON m.key = w.model";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut shares = grants::shares(connection)?;
@@ -71,6 +72,7 @@ fn watchlist(row: &Row<'_>) -> Result<Watchlist, StoreError> {
         categories: codec::words_from_text(&text(6)?, what)?,
         model: ModelId::new(&text(7)?).map_err(|_| codec::damaged(what))?,
         threshold: Threshold::new(row.get(8)?).map_err(|_| codec::damaged(what))?,
+        fpir: row.get::<_, Option<f64>>(17)?.map(Fpir::new).transpose().map_err(|_| codec::damaged(what))?,
         gates: serde_json::from_str(&text(16)?).map_err(|_| codec::damaged(what))?,
         retention_days: row.get(9)?,
         review_days: row.get(11)?,

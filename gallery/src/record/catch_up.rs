@@ -1,7 +1,7 @@
 //! A generation from disk, brought up to the record.
 
 use super::{
-    Reading, StoreError, codec, moves, read,
+    Reading, StoreError, calibrations, codec, moves, read,
     read::{Place, Without},
 };
 use crate::{
@@ -59,6 +59,7 @@ pub(crate) fn snapshot(
         as_of: manifest.as_of,
         catalogue: Arc::new(read::catalogue(store)?),
         models: Arc::new(models),
+        calibrations: Arc::new(calibrations::newest(store)?),
         pieces,
         codings,
         site,

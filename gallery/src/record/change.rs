@@ -18,7 +18,10 @@ use crate::{
     timestamp::Timestamp,
     watchlist::Watchlist,
 };
-use matcher::template::{ModelId, ModelProfile};
+use matcher::{
+    rates::Fpir,
+    template::{ModelId, ModelProfile},
+};
 use rusqlite::{Connection, ToSql, params};
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
@@ -73,9 +76,9 @@ impl Change<'_> {
     pub(crate) fn insert_watchlist(&self, watchlist: &Watchlist) -> Result<bool, StoreError> {
         let policy = &watchlist.policy;
         let sql = "INSERT INTO watchlist (id, owner, name, purposes, legal_bases, handling, categories, model, \
-                   threshold, retention_days, review_days, created_at, grading, instructions, prior_authorisation, gates, checksum) \
-                   SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, key, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, \
-                   row_sum(?1, ?2, ?3, ?4, ?5, ?6, ?7, key, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
+                   threshold, retention_days, review_days, created_at, grading, instructions, prior_authorisation, gates, fpir, checksum) \
+                   SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, key, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+                   row_sum(?1, ?2, ?3, ?4, ?5, ?6, ?7, key, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17) \
                    FROM model WHERE name = ?8 ON CONFLICT (owner, name) DO NOTHING";
         let inserted = self.connection.execute(
             sql,
@@ -96,6 +99,7 @@ impl Change<'_> {
                 serde_json::to_string(&policy.defaults.instructions).expect("text keys"),
                 policy.prior_authorisation.as_str(),
                 serde_json::to_string(&policy.gates).expect("text keys"),
+                policy.fpir.map(Fpir::value),
             ],
         )?;
         Ok(inserted == 1)

@@ -36,6 +36,7 @@ pub(crate) fn row_sums(connection: &Connection) -> Result<(), StoreError> {
         ("moved", "key, encounter, reference, model, subject, into_subject, sequence"),
         ("merged", "subject, into_subject"),
         ("notice", "owner, subject, lookup, content"),
+        ("calibration", "id, model, made_at, body"),
         ("pending", "lookup, caller, sequence, authorise_by, results"),
         (
             "granted",

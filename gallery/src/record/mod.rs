@@ -2,6 +2,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod begin;
+pub(crate) mod calibrations;
 pub(crate) mod catalogue;
 pub(crate) mod catch_up;
 pub(crate) mod change;
@@ -282,7 +283,7 @@ pub(crate) fn open_for_writing(path: &Path, create: bool) -> Result<Connection, 
 }
 
 /// Every schema that a store had, and the last.
-fn migrations() -> Result<[refinery::Migration; 6], StoreError> {
+fn migrations() -> Result<[refinery::Migration; 7], StoreError> {
     let migration = |name: &str, sql: &str| {
         refinery::Migration::unapplied(name, sql).map_err(|error| StoreError::Damaged(error.to_string()))
     };
@@ -293,6 +294,7 @@ fn migrations() -> Result<[refinery::Migration; 6], StoreError> {
         migration("V4__handling", include_str!("migrations/V4__handling.sql"))?,
         migration("V5__sealed_events", include_str!("migrations/V5__sealed_events.sql"))?,
         migration("V6__gates", include_str!("migrations/V6__gates.sql"))?,
+        migration("V7__calibrations", include_str!("migrations/V7__calibrations.sql"))?,
     ])
 }
 
@@ -340,7 +342,9 @@ mod tests {
             let mut lists: Vec<_> = catalogue.values().collect();
             lists.sort_by_key(|list| list.id);
             assert!(lists.iter().all(|list| list.policy.defaults.grading == Grading::UNKNOWN));
-            assert!(lists.iter().all(|list| list.policy.gates == Gates::default()));
+            assert!(
+                lists.iter().all(|list| list.policy.gates == Gates::default() && list.policy.fpir.is_none())
+            );
             lists.iter().map(|list| list.policy.defaults.handling.to_string()).collect()
         };
         assert_eq!(handling, ["H1", "H3: ask the owner"]);

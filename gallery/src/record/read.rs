@@ -308,6 +308,19 @@ pub(crate) fn reference_of(
     text.map(|text| codec::parse(&text, "a subject's reference")).transpose()
 }
 
+/// An owner's own name for a subject of its own that is not to be erased.
+pub(crate) fn own_reference(
+    connection: &Connection,
+    subject: SubjectId,
+    owner: &Nation,
+) -> Result<Option<OwnReference>, StoreError> {
+    let sql = "SELECT reference FROM subject WHERE id = ?1 AND owner = ?2 AND erase_at IS NULL";
+    let mut statement = connection.prepare_cached(sql)?;
+    let text: Option<String> =
+        statement.query_row(params![subject.bytes(), owner.as_str()], |row| row.get(0)).optional()?;
+    text.map(|text| codec::parse(&text, "a subject's reference")).transpose()
+}
+
 /// One row of an export.
 pub(crate) struct Exported {
     pub(crate) subject: OwnReference,

@@ -76,7 +76,7 @@ impl Calibrate {
 }
 
 fn listed(suspects: &[Suspect], subjects: &Subjects) -> String {
-    let name = |subject: u32| format!("\"{}\"", subjects.names[subject as usize].replace('"', "\"\""));
+    let name = |subject: u64| format!("\"{}\"", subjects.names[subject as usize].replace('"', "\"\""));
     let line = |one: &Suspect| {
         format!("{},{},{},{:.6}\n", name(one.probe.subject), name(one.other), one.score, one.probability)
     };
@@ -85,7 +85,7 @@ fn listed(suspects: &[Suspect], subjects: &Subjects) -> String {
 }
 
 /// The thresholds at some rates and sizes.
-fn told(calibration: &Calibration, suspects: usize) -> String {
+pub(super) fn told(calibration: &Calibration, suspects: usize) -> String {
     let mut words = format!(
         "{} references, {} subjects compared with all others, {} pairs of one person\n{} pairs may be one person under two names ({} not counted)\n\
          references  FPIR    threshold  95 % interval of the FPIR\n",

@@ -255,8 +255,7 @@ fn of_strangers(searches: &Searches<'_>, shown: &mut Shown) -> Result<Option<Cal
         let (sample, features) = row?;
         if let Ok(template) = enrolled.profile.template(&features) {
             probes.push(&template);
-            let reference = u32::MAX - u32::try_from(whose.len()).expect("a few thousand");
-            whose.push(Whose { subject: sample.subject, reference });
+            whose.push(Whose { subject: sample.subject.into(), reference: u64::MAX - whose.len() as u64 });
         }
     }
     let tell = |done, total| shown.tell("sizes", done, total);

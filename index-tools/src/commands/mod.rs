@@ -20,6 +20,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod model;
 pub(crate) mod reassign;
+pub(crate) mod recalibrate;
 pub(crate) mod retention;
 pub(crate) mod subject_access;
 pub(crate) mod watchlist;

@@ -14,6 +14,7 @@ use gallery::{
 };
 use matcher::{
     quality::{Component, Gate},
+    rates::Fpir,
     score::Threshold,
     template::ModelId,
 };
@@ -75,8 +76,12 @@ struct PolicyArgs {
     #[arg(long)]
     model: String,
     /// Score from which on a reference is a candidate.
-    #[arg(long, allow_negative_numbers = true)]
-    threshold: f32,
+    #[arg(long, allow_negative_numbers = true, required_unless_present = "fpir")]
+    threshold: Option<f32>,
+    /// At most such a share of strangers' lookups is to propose somebody, between 0 and 1: where the calibration of the model asks for a higher threshold, it is taken. Without a
+    /// calibration nothing is searched.
+    #[arg(long)]
+    fpir: Option<f64>,
     /// Least quality of an image to search with, as `inter_eye_distance=38`, 0 to 100 (docs/quality.md; may be given several times).
     #[arg(long = "lookup-quality", value_parser = least)]
     lookup_quality: Vec<(Component, u8)>,
@@ -137,7 +142,11 @@ impl PolicyArgs {
             prior_authorisation: self.prior_authorisation,
             categories: self.categories.iter().copied().collect(),
             model: ModelId::new(&self.model).map_err(|error| argument(&error))?,
-            threshold: Threshold::new(self.threshold).map_err(|error| argument(&error))?,
+            threshold: self
+                .threshold
+                .map_or(Ok(Threshold::LOWEST), Threshold::new)
+                .map_err(|error| argument(&error))?,
+            fpir: self.fpir.map(Fpir::new).transpose().map_err(|error| argument(&error))?,
             gates: self.gates(),
             retention_days: self.retention_days,
             review_days: self.review_days.unwrap_or(self.retention_days),
@@ -156,7 +165,9 @@ impl Watchlist {
             Action::List { place, nation } => {
                 for list in inspect::watchlists(&place.open()?, &nation.caller()) {
                     let policy = &list.policy;
-                    println!("{}\t{}\t{}\t{}", list.id, policy.name, policy.model, policy.threshold.value());
+                    let fpir = policy.fpir.map(|fpir| format!("\tFPIR {}", fpir.value())).unwrap_or_default();
+                    let threshold = policy.threshold.value();
+                    println!("{}\t{}\t{}\t{threshold}{fpir}", list.id, policy.name, policy.model);
                 }
             }
         }

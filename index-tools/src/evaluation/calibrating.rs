@@ -36,8 +36,7 @@ pub(crate) fn fit(
 
 /// Whose a row is.
 fn owner(enrolled: &Enrolled, row: usize) -> Whose {
-    let reference = u32::try_from(row).expect("rows are numbered in 32 bits");
-    Whose { subject: enrolled.samples[row].subject, reference }
+    Whose { subject: enrolled.samples[row].subject.into(), reference: row as u64 }
 }
 
 /// Of at most so many subjects, drawn by lot, one reference each, drawn by lot.

@@ -41,8 +41,8 @@ pub(super) struct Level {
 /// A probe's highest score.
 struct Highest {
     score: f32,
-    probe: u32,
-    other: u32,
+    probe: u64,
+    other: u64,
     /// How far it counts as nonmated.
     weight: f64,
 }
@@ -226,7 +226,7 @@ fn body(highest: &[Highest], from: f32) -> Vec<f32> {
 /// Whose highest scores are of one event: a number for each, from 0 without gaps.
 fn clusters(highest: &[Highest], from: f32) -> Vec<usize> {
     let mut numbers = HashMap::new();
-    let mut number = |subject: u32| {
+    let mut number = |subject: u64| {
         let next = numbers.len();
         *numbers.entry(subject).or_insert(next)
     };

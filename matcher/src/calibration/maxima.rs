@@ -14,23 +14,23 @@ const PROBES: usize = 64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Whose {
     /// The subject.
-    pub subject: u32,
+    pub subject: u64,
     /// The reference, unlike all others.
-    pub reference: u32,
+    pub reference: u64,
 }
 
 /// The best of those whom a probe was compared with.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Best {
     pub(super) score: f32,
-    pub(super) subject: u32,
+    pub(super) subject: u64,
     pub(super) compared: u32,
 }
 
 impl Best {
-    const NONE: Self = Self { score: f32::NEG_INFINITY, subject: u32::MAX, compared: 0 };
+    const NONE: Self = Self { score: f32::NEG_INFINITY, subject: u64::MAX, compared: 0 };
 
-    fn take(&mut self, score: f32, subject: u32) {
+    fn take(&mut self, score: f32, subject: u64) {
         self.compared += 1;
         if score > self.score {
             (self.score, self.subject) = (score, subject);
@@ -83,7 +83,7 @@ impl Maxima {
     pub fn begin(kernel: Kernel, probes: Rows, whose: &[Whose], seed: u64) -> Self {
         assert_eq!(probes.len(), whose.len(), "a probe has an owner");
         let seen = |whose: &Whose| {
-            let offset = spread(u64::from(whose.reference), seed ^ 1);
+            let offset = spread(whose.reference, seed ^ 1);
             Seen { whose: *whose, offset, best: [Best::NONE; LEVELS], mated: None }
         };
         let seen = whose.iter().map(seen).collect();
@@ -98,7 +98,7 @@ impl Maxima {
         assert_eq!(rows.len(), whose.len(), "a reference has an owner");
         assert_eq!(rows.model(), self.probes.model(), "templates of two models are never compared");
         self.references += rows.len() as u64;
-        let places: Vec<u32> = whose.iter().map(|one| spread(u64::from(one.subject), self.seed)).collect();
+        let places: Vec<u32> = whose.iter().map(|one| spread(one.subject, self.seed)).collect();
         let (kernel, probes) = (self.kernel, &self.probes);
         let chunks = self.seen.par_chunks_mut(PROBES).enumerate();
         pool.install(|| {

@@ -111,7 +111,7 @@ pub struct Suspect {
     /// Whose probe.
     pub probe: Whose,
     /// Who resembles it most.
-    pub other: u32,
+    pub other: u64,
     /// Their score.
     pub score: f32,
     /// The probability that it is a mated one. So much less the probe counts.

@@ -29,14 +29,14 @@ fn rows(population: &Population, who: &[(u64, u64)], seed: u64) -> Rows {
     rows
 }
 
-fn whose(count: u32, first: u32) -> Vec<Whose> {
+fn whose(count: u64, first: u64) -> Vec<Whose> {
     (0..count).map(|i| Whose { subject: i, reference: first + i }).collect()
 }
 
 /// People, and again the first of them, compared with each other.
-fn compared(count: u32, again: u32, seed: u64) -> Maxima {
-    let who: Vec<(u64, u64)> = (0..u64::from(count)).map(|i| (i, 0)).collect();
-    let second: Vec<(u64, u64)> = (0..u64::from(again)).map(|i| (i, 1)).collect();
+fn compared(count: u64, again: u64, seed: u64) -> Maxima {
+    let who: Vec<(u64, u64)> = (0..count).map(|i| (i, 0)).collect();
+    let second: Vec<(u64, u64)> = (0..again).map(|i| (i, 1)).collect();
     let (first, second) = (rows(&population(), &who, seed), rows(&population(), &second, seed));
     let mut maxima = Maxima::begin(Kernel::detect(), first.clone(), &whose(count, 0), seed);
     maxima.observe(&pool(), &first, &whose(count, 0));

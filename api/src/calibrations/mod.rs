@@ -1,0 +1,5 @@
+//! `/v1/calibrations`
+
+pub(crate) mod list;
+
+pub(crate) mod measure;

@@ -1,0 +1,390 @@
+//! Calibration: what do scores of a model mean in this gallery? References of subjects drawn by lot are compared with those of all others.
+
+use crate::{
+    authority::{self, Actor, Caller, Rebuild, Refusal},
+    calibrated::Calibrated,
+    compare,
+    event::What,
+    gallery::{Asked, Gallery},
+    generation::{Delta, Snapshot},
+    id::{CalibrationId, SubjectId},
+    job::{Progress, Stage},
+    law::OwnReference,
+    priority,
+    record::{StoreError, WriteError, change::Done, read},
+};
+use audit::hash::sha256;
+use matcher::{
+    calibration::{Calibration, CalibrationError, Maxima, Suspect, Whose},
+    filter::SlotFilter,
+    rows::Rows,
+    template::ModelId,
+};
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, HashSet},
+    sync::{Arc, PoisonError},
+};
+
+/// Subjects whose references are compared with those of all others, at most.
+const PROBES: usize = 10_000;
+/// References that are in memory at a time.
+const AT_ONCE: usize = 1024;
+/// A node calibrates by itself from so many references on.
+const MANY: u64 = 1000;
+
+/// Why there is no calibration.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrateError {
+    /// No authority; it is in the log.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// No profile of the model.
+    #[error("no model {0} is known here")]
+    Model(ModelId),
+    /// The references do not tell.
+    #[error("model {model}: {error}")]
+    Fit {
+        /// Which.
+        model: ModelId,
+        /// Why.
+        error: CalibrationError,
+    },
+    /// It is not one.
+    #[error("this is no calibration: its numbers are not those of one")]
+    Unsound,
+    /// Somebody ended it.
+    #[error("it was ended")]
+    Ended,
+    /// References could not be read.
+    #[error("references could not be read: {0}")]
+    Unread(String),
+    /// The node is at fault.
+    #[error(transparent)]
+    Node(#[from] WriteError),
+}
+
+crate::fault::faults!(CalibrateError);
+
+/// Two subjects of the caller's nation who may be one person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suspected {
+    /// One of them.
+    pub subject: SubjectId,
+    /// Its owner's name for it.
+    pub reference: OwnReference,
+    /// The other.
+    pub other: SubjectId,
+    /// Its owner's name for it.
+    pub other_reference: OwnReference,
+    /// Their score.
+    pub score: f32,
+    /// The probability that it is one of two captures of one person.
+    pub probability: f64,
+}
+
+/// What came of it.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// It is in use now.
+    pub calibrated: Arc<Calibrated>,
+    /// Who may be on record under two names, as far as they are the caller's to know.
+    pub suspected: Vec<Suspected>,
+}
+
+/// Measures each model of the gallery, or one. `go_on` is told how far it has come, and may end it.
+///
+/// # Errors
+/// When the caller may not, the references do not tell, `go_on` says no, or the node cannot.
+pub fn calibrate(
+    gallery: &Gallery,
+    caller: &Caller,
+    model: Option<&ModelId>,
+    mut go_on: impl FnMut(Progress) -> bool,
+) -> Result<Vec<Outcome>, CalibrateError> {
+    let actor = permitted(gallery, caller)?;
+    let models = match model {
+        Some(model) => vec![known(&gallery.current.load(), model)?],
+        None => measured(&gallery.current.load()),
+    };
+    models.iter().map(|model| measure(gallery, &actor, model, &mut go_on)).collect()
+}
+
+/// The same for a job: of the models that have outgrown their calibrations, or of all.
+pub(crate) fn calibrate_as(
+    gallery: &Gallery,
+    actor: &Actor,
+    mut go_on: impl FnMut(Progress) -> bool,
+) -> Result<Vec<Outcome>, CalibrateError> {
+    let outgrown = outgrown(&gallery.current.load());
+    let models = if outgrown.is_empty() { measured(&gallery.current.load()) } else { outgrown };
+    models.iter().map(|model| measure(gallery, actor, model, &mut go_on)).collect()
+}
+
+/// Brings a calibration into use that was measured elsewhere.
+///
+/// # Errors
+/// When the caller may not, the model is not known here, or the node cannot.
+pub fn import(
+    gallery: &Gallery,
+    caller: &Caller,
+    calibration: &Calibration,
+) -> Result<Arc<Calibrated>, CalibrateError> {
+    let actor = permitted(gallery, caller)?;
+    known(&gallery.current.load(), &calibration.model)?;
+    if !calibration.is_sound() {
+        return Err(CalibrateError::Unsound);
+    }
+    put(gallery, &actor, calibration, 0, true)
+}
+
+/// The calibrations in use, by model.
+///
+/// # Errors
+/// When the caller may not.
+pub fn list(gallery: &Gallery, caller: &Caller) -> Result<Vec<Arc<Calibrated>>, CalibrateError> {
+    permitted(gallery, caller)?;
+    let mut all: Vec<_> = gallery.current.load().calibrations.values().cloned().collect();
+    all.sort_by(|a, b| a.calibration.model.cmp(&b.calibration.model));
+    Ok(all)
+}
+
+/// Should a node measure again by itself? When a model's references have become a tenth more or fewer since it was measured, or since it was tried in vain.
+pub(crate) fn is_due(gallery: &Gallery) -> bool {
+    let snapshot = gallery.current.load();
+    let mut tried = gallery.running.tried.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut due = |model: &ModelId| {
+        let references = listed(&snapshot, model);
+        let again = tried.get(model).is_none_or(|before| references.abs_diff(*before) > before / 10);
+        if again {
+            tried.insert(model.clone(), references);
+        }
+        again
+    };
+    outgrown(&snapshot).iter().filter(|model| due(model)).count() > 0
+}
+
+fn permitted(gallery: &Gallery, caller: &Caller) -> Result<Actor, CalibrateError> {
+    let permit = authority::permit_own::<Rebuild>(caller, &gallery.current.load().catalogue, &[]);
+    Ok(gallery.logged(caller, Asked::default(), permit)?.actor().clone())
+}
+
+fn known(snapshot: &Snapshot, model: &ModelId) -> Result<ModelId, CalibrateError> {
+    let known = snapshot.models.contains_key(model);
+    if known { Ok(model.clone()) } else { Err(CalibrateError::Model(model.clone())) }
+}
+
+/// References of a model that stand on a watchlist.
+fn listed(snapshot: &Snapshot, model: &ModelId) -> u64 {
+    snapshot.pieces(model).iter().map(|piece| piece.listed().count()).sum()
+}
+
+/// Models with references.
+fn measured(snapshot: &Snapshot) -> Vec<ModelId> {
+    let mut models: Vec<_> =
+        snapshot.pieces.keys().filter(|model| listed(snapshot, model) > 0).cloned().collect();
+    models.sort();
+    models
+}
+
+fn outgrown(snapshot: &Snapshot) -> Vec<ModelId> {
+    let outgrown = |model: &ModelId| {
+        let references = listed(snapshot, model);
+        let known = snapshot.calibrations.get(model);
+        references >= MANY && known.is_none_or(|known| known.calibration.outgrown(references))
+    };
+    measured(snapshot).into_iter().filter(outgrown).collect()
+}
+
+/// Of a subject, as the matcher knows it: the part of its id that is by chance.
+fn number(subject: SubjectId) -> u64 {
+    u64::from_le_bytes(*subject.bytes().last_chunk().expect("an id is longer"))
+}
+
+/// An even chance for each.
+fn lot(number: u64, seed: u64) -> u64 {
+    let digest = sha256(&[b"limen/lot/v1\0", &seed.to_le_bytes(), &number.to_le_bytes()]);
+    u64::from_le_bytes(*digest.0.first_chunk().expect("a hash is longer"))
+}
+
+/// A reference that is a probe: piece and row.
+#[derive(Clone, Copy)]
+struct Drawn {
+    lot: u64,
+    piece: usize,
+    row: usize,
+    whose: Whose,
+}
+
+/// Draws subjects by lot, and of each one reference.
+fn draw(snapshot: &Snapshot, model: &ModelId, seed: u64) -> Vec<Drawn> {
+    let mut drawn = HashMap::<u64, Drawn>::new();
+    // The greatest lots of those that are drawn, to be given up for lesser ones.
+    let mut greatest = BinaryHeap::<(u64, u64)>::new();
+    for (at, piece) in snapshot.pieces(model).iter().enumerate() {
+        for row in piece.listed().rows() {
+            let Some(whose) = whose(piece, row) else { continue };
+            let own = lot(whose.reference, seed);
+            if let Some(held) = drawn.get_mut(&whose.subject) {
+                if own < held.lot {
+                    *held = Drawn { lot: own, piece: at, row, whose };
+                }
+                continue;
+            }
+            let subject = lot(whose.subject, seed);
+            if drawn.len() == PROBES {
+                let full = greatest.peek().is_some_and(|(most, _)| *most <= subject);
+                let Some((_, other)) = (!full).then(|| greatest.pop()).flatten() else { continue };
+                drawn.remove(&other);
+            }
+            greatest.push((subject, whose.subject));
+            drawn.insert(whose.subject, Drawn { lot: own, piece: at, row, whose });
+        }
+    }
+    let mut drawn: Vec<Drawn> = drawn.into_values().collect();
+    drawn.sort_unstable_by_key(|one| (one.piece, one.row));
+    drawn
+}
+
+fn whose(piece: &crate::generation::Piece, row: usize) -> Option<Whose> {
+    let slot = matcher::rows::Slot(piece.first().0 + row as u32);
+    let (_, subject, key) = piece.reference(slot)?;
+    Some(Whose { subject: number(subject), reference: key.0.cast_unsigned() })
+}
+
+fn measure(
+    gallery: &Gallery,
+    actor: &Actor,
+    model: &ModelId,
+    go_on: &mut impl FnMut(Progress) -> bool,
+) -> Result<Outcome, CalibrateError> {
+    let pool = priority::quiet_pool(gallery).map_err(StoreError::from)?;
+    let snapshot = gallery.current.load();
+    let seed = u64::from_le_bytes(gallery.ambient.random());
+    let failed = |error| CalibrateError::Fit { model: model.clone(), error };
+    let drawn = draw(&snapshot, model, seed);
+    let Some(coding) = snapshot.codings.get(model) else { return Err(failed(CalibrationError::TooFew(0))) };
+    let (dimension, pieces) = (coding.plan.dimension(), snapshot.pieces(model));
+    let (mut probes, mut owners) = (Rows::new(model.clone(), dimension), Vec::new());
+    for one in &drawn {
+        let mut only = SlotFilter::default();
+        only.set(one.row);
+        let row = compare::rows(model, dimension, &pieces[one.piece], one.row..one.row + 1, &mut only);
+        let row = row.map_err(CalibrateError::Unread)?;
+        if only.count() == 1 {
+            probes.append(&row);
+            owners.push(one.whose);
+        }
+    }
+    let mut maxima = Maxima::begin(gallery.kernel, probes, &owners, seed);
+    let total = listed(&snapshot, model);
+    let mut done = 0;
+    for piece in pieces {
+        let length = (piece.end() - piece.first().0) as usize;
+        for start in (0..length).step_by(AT_ONCE) {
+            let part = start..length.min(start + AT_ONCE);
+            let mut listed = piece.listed();
+            let all = compare::rows(model, dimension, piece, part.clone(), &mut listed);
+            let all = all.map_err(CalibrateError::Unread)?;
+            let (mut rows, mut owners) = (Rows::with_room(model.clone(), dimension, part.len()), Vec::new());
+            for row in part.clone().filter(|row| listed.contains(*row)) {
+                if let Some(whose) = whose(piece, row) {
+                    rows.push_row(&all, row - start);
+                    owners.push(whose);
+                }
+            }
+            maxima.observe(&pool, &rows, &owners);
+            done += owners.len() as u64;
+            if !go_on(Progress { stage: Stage::Comparing, done, total }) {
+                return Err(CalibrateError::Ended);
+            }
+        }
+    }
+    let mut chance = ChaCha8Rng::from_seed(gallery.ambient.random());
+    let (calibration, suspects) = Calibration::fit(&maxima, &mut chance).map_err(failed)?;
+    let calibrated = put(gallery, actor, &calibration, suspects.len() as u64, false)?;
+    Ok(Outcome { calibrated, suspected: suspected(gallery, actor, &snapshot, model, &suspects)? })
+}
+
+/// Puts it on record, from where it is in use.
+fn put(
+    gallery: &Gallery,
+    actor: &Actor,
+    calibration: &Calibration,
+    suspected: u64,
+    imported: bool,
+) -> Result<Arc<Calibrated>, CalibrateError> {
+    let id = CalibrationId::mint(&gallery.ambient);
+    let body = serde_json::to_string(calibration).expect("text keys");
+    // What a restart will read is what is in use.
+    let calibration: Calibration = serde_json::from_str(&body).expect("it was written so");
+    let model = calibration.model.clone();
+    let what = What::Calibrate {
+        calibration: id,
+        model: model.clone(),
+        references: calibration.references,
+        probes: calibration.probes,
+        suspected,
+        sha256: sha256(&[body.as_bytes()]).to_string(),
+        imported,
+    };
+    let kept = calibration.clone();
+    let written = gallery.writer.write(actor.clone(), None, move |change| {
+        if !change.insert_calibration(id, &model, &body)? {
+            return Err(CalibrateError::Model(model));
+        }
+        let calibrated = Calibrated { id, made_at: change.now, calibration };
+        let made_at = calibrated.made_at;
+        Ok(Done { outcome: made_at, what, deltas: vec![Delta::Calibration(Box::new(calibrated))] })
+    });
+    let (made_at, _) = written?;
+    Ok(Arc::new(Calibrated { id, made_at, calibration: kept }))
+}
+
+/// Those pairs of which both are of the actor's nation.
+fn suspected(
+    gallery: &Gallery,
+    actor: &Actor,
+    snapshot: &Snapshot,
+    model: &ModelId,
+    suspects: &[Suspect],
+) -> Result<Vec<Suspected>, CalibrateError> {
+    let wanted: HashSet<u64> = suspects.iter().flat_map(|one| [one.probe.subject, one.other]).collect();
+    let mut ids = HashMap::new();
+    for piece in snapshot.pieces(model) {
+        for row in piece.listed().rows() {
+            let slot = matcher::rows::Slot(piece.first().0 + row as u32);
+            if let Some((_, subject, _)) =
+                piece.reference(slot).filter(|(_, it, _)| wanted.contains(&number(*it)))
+            {
+                ids.insert(number(subject), subject);
+            }
+        }
+    }
+    let told = gallery.store.read::<_, StoreError>(|store| {
+        let own = |number: u64| -> Result<Option<(SubjectId, OwnReference)>, StoreError> {
+            let Some(subject) = ids.get(&number) else { return Ok(None) };
+            Ok(read::own_reference(store, *subject, &actor.nation)?.map(|reference| (*subject, reference)))
+        };
+        let mut told = Vec::new();
+        for one in suspects {
+            let (Some((subject, reference)), Some((other, other_reference))) =
+                (own(one.probe.subject)?, own(one.other)?)
+            else {
+                continue;
+            };
+            let (score, probability) = (one.score, one.probability);
+            told.push(Suspected { subject, reference, other, other_reference, score, probability });
+        }
+        Ok(told)
+    })?;
+    // Each pair once, the likeliest first.
+    let mut seen = HashSet::new();
+    let mut told: Vec<Suspected> = told
+        .into_iter()
+        .filter(|one| seen.insert((one.subject.min(one.other), one.subject.max(one.other))))
+        .collect();
+    told.sort_by_key(|one| Reverse((one.probability * 1e9) as i64));
+    Ok(told)
+}
