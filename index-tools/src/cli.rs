@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 ///
 /// Works on the folder of a stopped node; while a server has it open, commands are refused. With --server, a running node does what is asked: enrol, import, export,
 /// dedup, merge, move, erase, retention, rebuild, recalibrate, activate, rollback, generations and backup.
-/// Evaluate, calibrate and imitate need neither.
+/// Evaluate, compare, quality, calibrate and imitate need neither.
 #[derive(Parser)]
 #[command(name = "limen-index", version)]
 pub(crate) struct Cli {
@@ -44,6 +44,8 @@ enum Command {
     Grant(commands::grant::Grant),
     Certificate(commands::certificate::Certificate),
     Evaluate(commands::evaluate::Evaluate),
+    Compare(commands::compare::Compare),
+    Quality(commands::quality::Quality),
     Calibrate(commands::calibrate::Calibrate),
     Recalibrate(commands::recalibrate::Recalibrate),
     Imitate(commands::imitate::Imitate),
@@ -79,6 +81,8 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Grant(command) => command.run(),
         Command::Certificate(command) => command.run(),
         Command::Evaluate(command) => command.run(),
+        Command::Compare(command) => command.run(),
+        Command::Quality(command) => command.run(),
         Command::Calibrate(command) => command.run(),
         Command::Recalibrate(command) => command.run(),
         Command::Imitate(command) => command.run(),

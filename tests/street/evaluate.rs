@@ -255,6 +255,53 @@ fn synthetic_people_are_drawn_evaluated_and_those_under_two_names_are_reported()
 }
 
 #[test]
+fn two_evaluations_are_compared_and_quality_is_held_against_misses() {
+    let folder = tempfile::tempdir().unwrap();
+    let (templates, labels) = tied(folder.path());
+    let path = |name: &str| folder.path().join(name);
+    let (plain, centred, out) = (path("plain"), path("centred"), path("compared"));
+    let input = ["evaluate", "--templates", text(&templates), "--labels", text(&labels)];
+    done(&[&input[..], &["--out", text(&plain)]].concat());
+    done(&[&input[..], &["--own-mean", "--out", text(&centred)]].concat());
+    let said = done(&["compare", text(&plain), text(&centred), "--out", text(&out)]);
+    let told: Value = serde_json::from_slice(&fs::read(out.join("compare.json")).unwrap()).unwrap();
+    let (before, after) = (report(&plain), report(&centred));
+    for (at, change) in told["changes"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(change["fnir"][0], before["at"][at]["fnir"], "{said}");
+        assert_eq!(change["fnir"][1], after["at"][at]["fnir"], "{said}");
+        // Who is found by one only makes the difference.
+        let count = |which: usize| change["fnir"][which]["count"].as_i64().unwrap();
+        let only = |which: usize| change["only"][which].as_i64().unwrap();
+        assert_eq!(count(1) - count(0), only(0) - only(1), "{change}");
+    }
+    let groups = told["groups"].as_object().unwrap();
+    assert_eq!(groups.keys().collect::<Vec<_>>(), ["region: north", "region: south", "sex: f", "sex: m"]);
+    let usual = &told["changes"][2];
+    assert_eq!(usual["fpir"], 0.01);
+    let changed = fs::read_to_string(out.join("changes.csv")).unwrap();
+    let mates = changed.lines().filter(|line| line.contains(",mated,")).count() as u64;
+    assert_eq!(mates, usual["only"][0].as_u64().unwrap() + usual["only"][1].as_u64().unwrap());
+    // With itself nothing changes, and with another set nothing is compared.
+    done(&["compare", text(&plain), text(&plain), "--out", text(&out)]);
+    assert_eq!(fs::read_to_string(out.join("changes.csv")).unwrap().lines().count(), 1);
+    let other = path("other");
+    done(&[&input[..], &["--seed", "2", "--out", text(&other)]].concat());
+    assert!(
+        refused(&["compare", text(&plain), text(&other), "--out", text(&out)]).contains("different searches")
+    );
+
+    done(&["quality", text(&plain)]);
+    let curve = fs::read_to_string(plain.join("quality.csv")).unwrap();
+    let told = before["discarding"].as_array().unwrap();
+    for (line, one) in curve.lines().skip(1).zip(told) {
+        let fields: Vec<f64> = line.split(',').map(|field| field.parse().unwrap()).collect();
+        let fnir = one["fnir"]["rate"].as_f64().unwrap();
+        assert!(one["quality"].as_f64() == Some(fields[0]) && (fnir - fields[2]).abs() < 1e-12, "{line}");
+    }
+    assert!(curve.lines().count() == told.len() + 1 && plain.join("quality.html").exists());
+}
+
+#[test]
 fn what_cannot_be_evaluated_is_told_by_its_line() {
     let folder = tempfile::tempdir().unwrap();
     let (templates, labels) = (folder.path().join("t.npy"), folder.path().join("l.csv"));

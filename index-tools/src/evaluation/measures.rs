@@ -324,7 +324,7 @@ fn sizes(counted: &Counted<'_>, own: &Calibration, references: u64) -> Vec<Sized
     (-6..=3).filter_map(told).filter(|one| one.references >= 10).collect()
 }
 
-fn discarding(counted: &Counted<'_>) -> Vec<Discarded> {
+pub(crate) fn discarding(counted: &Counted<'_>) -> Vec<Discarded> {
     let mut graded: Vec<&Outcome> =
         counted.mated.iter().copied().filter(|one| one.quality.is_some()).collect();
     let (Some((_, threshold)), false) = (counted.usual(), graded.is_empty()) else { return Vec::new() };

@@ -72,7 +72,7 @@ pub(crate) fn told(rate: Option<Rate>) -> String {
     )
 }
 
-fn rows(page: &mut String, header: &[&str], lines: impl Iterator<Item = Vec<String>>) {
+pub(crate) fn rows(page: &mut String, header: &[&str], lines: impl Iterator<Item = Vec<String>>) {
     page.push_str("<table><tr>");
     header.iter().for_each(|cell| page.extend(["<th>", cell, "</th>"]));
     page.push_str("</tr>\n");
@@ -84,12 +84,17 @@ fn rows(page: &mut String, header: &[&str], lines: impl Iterator<Item = Vec<Stri
     page.push_str("</table>\n");
 }
 
-fn page(title: &str, measures: &Measures) -> String {
+/// The beginning of a page.
+pub(crate) fn page_of(title: &str) -> String {
     let title = escaped(title);
-    let counts = &measures.counts;
-    let mut page = format!(
+    format!(
         "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title><style>{STYLE}</style></head><body>\n<h1>{title}</h1>\n"
-    );
+    )
+}
+
+fn page(title: &str, measures: &Measures) -> String {
+    let counts = &measures.counts;
+    let mut page = page_of(title);
     let _ = writeln!(
         page,
         "<p>{} references of {} subjects; {} mated searches of {} people, {} nonmated searches of {} people. No template could be made of {} samples \
