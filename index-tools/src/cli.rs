@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 ///
 /// Works on the folder of a stopped node; while a server has it open, commands are refused. With --server, a running node does what is asked: enrol, import, export,
 /// dedup, merge, move, erase, retention, rebuild, recalibrate, activate, rollback, generations and backup.
-/// Evaluate, compare, quality, calibrate and imitate need neither.
+/// Extract, evaluate, compare, quality, calibrate and imitate need neither.
 #[derive(Parser)]
 #[command(name = "limen-index", version)]
 pub(crate) struct Cli {
@@ -43,6 +43,7 @@ enum Command {
     Audit(commands::audit::Audit),
     Grant(commands::grant::Grant),
     Certificate(commands::certificate::Certificate),
+    Extract(commands::extract::Extract),
     Evaluate(commands::evaluate::Evaluate),
     Compare(commands::compare::Compare),
     Quality(commands::quality::Quality),
@@ -80,6 +81,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Command::Audit(command) => command.run(),
         Command::Grant(command) => command.run(),
         Command::Certificate(command) => command.run(),
+        Command::Extract(command) => command.run(),
         Command::Evaluate(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Quality(command) => command.run(),

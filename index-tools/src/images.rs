@@ -217,7 +217,7 @@ impl<I: Iterator<Item = (u64, Result<Label, String>)>> Iterator for Ahead<I> {
 }
 
 /// A file of the folder.
-fn photograph(folder: &Path, file: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn photograph(folder: &Path, file: &Path) -> Result<Vec<u8>, String> {
     if !file.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
         return Err("the file is not within the folder".to_owned());
     }

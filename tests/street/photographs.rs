@@ -154,3 +154,121 @@ fn jpeg_2000_decodes_as_openjpeg_does() {
     assert_eq!(differ.count(), 0, "pixels differ");
     told(&format!("nist.jp2: {count} pixels equal OpenJPEG's"));
 }
+
+/// Runs the tool: its exit code, and all that it says.
+fn run(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(binary("limen-index")).args(arguments).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap() + &error)
+}
+
+fn owned(path: &Path) -> String {
+    path.to_str().unwrap().to_owned()
+}
+
+/// What makes templates of these photographs with these models into this folder.
+fn extracting([images, models, out]: [&Path; 3], model: &str) -> Vec<String> {
+    let paths = [("--images", images), ("--models", models), ("--out", out)];
+    let words = paths.iter().flat_map(|(name, path)| [(*name).to_owned(), owned(path)]);
+    ["extract", "--model", model].map(str::to_owned).into_iter().chain(words).collect()
+}
+
+#[test]
+fn photographs_of_a_list_or_of_manifests_are_evaluated() {
+    let Some((golden, models, model)) = found("the evaluation of photographs") else { return };
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    let (enrol, search, truth) = (path("enroll.txt"), path("search.txt"), path("truth.csv"));
+    std::fs::write(
+        &enrol,
+        "e1 person_a_1.png facemugshot\ne2 person_b_1.png facemugshot\ne3 golden.json faceunknown\n",
+    )
+    .unwrap();
+    let searches = "s1 person_a_2.png facewild\ns2 person_b_2.png facewild\ns3 impostor_1.png facewild\ns4 astronaut.png facewild\ns5 CREDITS.md facewild\n";
+    std::fs::write(&search, searches).unwrap();
+    std::fs::write(&truth, "id,subject\ne1,a\ne2,b\ne3,c\ns1,a\ns2,b\ns3,x\ns4,y\ns5,b\n").unwrap();
+    let (made, out) = (path("made"), path("out"));
+    let from = extracting([&golden, &models, &made], &model);
+    let manifests = [
+        "--frte-enrol".to_owned(),
+        owned(&enrol),
+        "--frte-search".to_owned(),
+        owned(&search),
+        "--truth".to_owned(),
+        owned(&truth),
+    ];
+    let arguments: Vec<&str> = from.iter().chain(&manifests).map(String::as_str).collect();
+    let (code, said) = run(&arguments);
+    assert!(code == Some(0) && said.contains("8 photographs, 2 of which no template"), "{said}");
+    // Begun, and stopped at any byte: it comes to the same.
+    let file = |name: &str| std::fs::read(made.join(name)).unwrap();
+    let before = (file("probes.npy"), file("probes.csv"));
+    std::fs::write(made.join("probes.npy"), &before.0[..1000]).unwrap();
+    std::fs::write(made.join("probes.csv"), &before.1[..70]).unwrap();
+    assert_eq!(run(&arguments).0, Some(0));
+    assert!((file("probes.npy"), file("probes.csv")) == before);
+    let [templates, labels, probes, list] =
+        ["templates.npy", "templates.csv", "probes.npy", "probes.csv"].map(|name| owned(&made.join(name)));
+    let evaluated = [
+        "evaluate",
+        "--templates",
+        &templates,
+        "--labels",
+        &labels,
+        "--probes",
+        &probes,
+        "--probe-labels",
+        &list,
+        "--threshold",
+        "0.4",
+        "--limit",
+        "3",
+        "--out",
+    ];
+    let (code, said) = run(&[&evaluated[..], &[&owned(&out)]].concat());
+    assert_eq!(code, Some(0), "{said}");
+    let report: Value = serde_json::from_slice(&std::fs::read(out.join("report.json")).unwrap()).unwrap();
+    let counts = &report["counts"];
+    assert_eq!(
+        (&counts["references"], &counts["failed_enrolments"], &counts["failed_searches"]),
+        (&json!(2), &json!(1), &json!(1))
+    );
+    assert_eq!((&counts["mated"], &counts["nonmated"]), (&json!(3), &json!(2)));
+    // The file that is no photograph is a miss.
+    let given = report["at"].as_array().unwrap().last().unwrap();
+    assert_eq!((&given["fnir"]["count"], &given["fpir"]["count"]), (&json!(1), &json!(0)), "{given}");
+    let log = std::fs::read_to_string(out.join("candidates.log")).unwrap();
+    let lines: Vec<&str> = log.lines().collect();
+    assert_eq!(lines[0], "searchId candidateRank searchRetCode isAssigned templateId score decision");
+    assert!(
+        lines.len() == 16
+            && lines[1].starts_with("s1 0 0 1 e1 0.")
+            && lines[1].ends_with(" 1")
+            && lines[7].ends_with(" 0"),
+        "{log}"
+    );
+    assert_eq!(lines[13..], ["s5 0 6 0 NA -1 0", "s5 1 6 0 NA -1 0", "s5 2 6 0 NA -1 0"]);
+
+    std::fs::write(&search, "s1 person_a_2.png facewild person_a_1.png facewild\n").unwrap();
+    let (code, said) = run(&arguments);
+    assert!(code == Some(2) && said.contains("of one image"), "{said}");
+}
+
+#[test]
+fn photographs_of_a_list_become_templates_and_what_is_none_says_why() {
+    let Some((golden, models, model)) = found("templates of photographs of a list") else { return };
+    let place = tempfile::tempdir().unwrap();
+    let (photos, made) = (place.path().join("photos.csv"), place.path().join("made"));
+    let list = "file,subject,light\nperson_a_1.png,a,day\nperson_a_2.png,a,night\n../secret.png,b,day\n";
+    std::fs::write(&photos, list).unwrap();
+    let mut arguments = extracting([&golden, &models, &made], &model);
+    arguments.extend(["--labels".to_owned(), owned(&photos)]);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (code, said) = run(&arguments);
+    assert!(code == Some(0) && said.contains("3 photographs, 1 of which"), "{said}");
+    let listed = std::fs::read_to_string(made.join("templates.csv")).unwrap();
+    assert!(listed.starts_with("row,subject,light,quality,failure\n0,a,day,"), "{listed}");
+    assert!(listed.contains("not within the folder"), "{listed}");
+    std::fs::write(&photos, list.replace("night", "dusk")).unwrap();
+    assert!(run(&arguments).1.contains("take another folder"));
+}

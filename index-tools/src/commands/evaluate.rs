@@ -3,7 +3,7 @@
 use crate::{
     error::Failure,
     evaluation::{
-        calibrating, candidate_log,
+        calibrating, candidate_log, folder,
         measures::{self, Counts, Measures},
         outcome, report,
         samples::{Enrolled, Input, Sample, Samples, Split, Subjects},
@@ -11,7 +11,6 @@ use crate::{
     },
     progress::{Show, Shown},
 };
-use audit::hash::sha256;
 use clap::Args;
 use matcher::{
     calibration::{Calibration, LEAST_PROBES, Whose},
@@ -20,7 +19,6 @@ use matcher::{
 use serde_json::json;
 use std::{
     collections::HashSet,
-    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -124,38 +122,17 @@ impl Evaluate {
     fn begin(&self, samples: &Samples, probing: Option<&Samples>) -> Result<(), Failure> {
         let mut digests = Vec::new();
         for list in [Some(samples), probing].into_iter().flatten() {
-            digests.push(digest(&list.matrix)?);
-            digests.push(digest(&list.list)?);
+            digests.push(folder::digest(&list.matrix)?);
+            digests.push(folder::digest(&list.list)?);
         }
         if let Some(mean) = &self.input.mean.mean {
-            digests.push(digest(mean)?);
+            digests.push(folder::digest(mean)?);
         }
         let head = json!({
             "evaluation": 1, "sha256": digests, "own_mean": self.input.mean.own_mean, "strangers": self.strangers,
             "part": self.input.part.map(|part| part.to_string()), "seed": self.input.seed, "limit": self.limit,
         });
-        let (path, text) = (self.out.join("evaluation.json"), format!("{head:#}\n"));
-        let failed = |error| Failure::file(&path, error);
-        match std::fs::read_to_string(&path) {
-            Ok(begun) if begun == text => Ok(()),
-            Ok(_) => Err(Failure::Argument(format!(
-                "{} holds an evaluation of other templates, or with other options: take another folder",
-                self.out.display()
-            ))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                let empty = std::fs::create_dir_all(&self.out)
-                    .and_then(|()| std::fs::read_dir(&self.out))
-                    .map_err(failed)?;
-                if empty.count() > 0 {
-                    return Err(Failure::Argument(format!(
-                        "{} is not empty, and no evaluation",
-                        self.out.display()
-                    )));
-                }
-                std::fs::write(&path, text).map_err(failed)
-            }
-            Err(error) => Err(failed(error)),
-        }
+        folder::begin(&self.out, "evaluation.json", &head)
     }
 
     fn report(
@@ -202,27 +179,6 @@ fn summary(told: &Measures, out: &Path) -> String {
         words += "\n";
     }
     words + &out.join("report.html").display().to_string()
-}
-
-fn digest(path: &Path) -> Result<String, Failure> {
-    const PIECE: usize = 1 << 20;
-    let failed = |error| Failure::file(path, error);
-    let mut file = std::fs::File::open(path).map_err(failed)?;
-    // A tree of one level, so that a large file need not be in memory.
-    let (mut piece, mut leaves) = (vec![0; PIECE], Vec::new());
-    loop {
-        let mut length = 0;
-        while length < PIECE {
-            match file.read(&mut piece[length..]).map_err(failed)? {
-                0 => break,
-                more => length += more,
-            }
-        }
-        if length == 0 {
-            return Ok(sha256(&[b"limen/file/v1\0", &leaves]).to_string());
-        }
-        leaves.extend(sha256(&[&piece[..length]]).0);
-    }
 }
 
 /// A calibration that `limen-index calibrate` wrote.

@@ -14,6 +14,7 @@ pub(crate) mod enrol;
 pub(crate) mod erase;
 pub(crate) mod evaluate;
 pub(crate) mod export;
+pub(crate) mod extract;
 pub(crate) mod generation;
 pub(crate) mod grant;
 pub(crate) mod imitate;

@@ -17,8 +17,8 @@ pub(crate) const SUCCESS: u8 = 0;
 /// No template could be made: FRTE's `TemplateCreationError`.
 pub(crate) const NO_TEMPLATE: u8 = 6;
 
-/// One candidate: the row of its template, and its score.
-pub(crate) type Proposed = (u64, f32);
+/// One candidate: the name of its template, and its score.
+pub(crate) type Proposed = (String, f32);
 
 /// The log without decisions, as long as it is being written.
 pub(crate) struct Writer {
@@ -41,7 +41,7 @@ impl Writer {
     }
 
     /// The lines of a search: its candidates, and empty ones up to the number of lines.
-    pub(crate) fn write(&mut self, search: u64, code: u8, proposed: &[Proposed]) -> Result<(), Failure> {
+    pub(crate) fn write(&mut self, search: &str, code: u8, proposed: &[Proposed]) -> Result<(), Failure> {
         let failed = |error| Failure::file(&self.path, error);
         for rank in 0..self.lines {
             let line = match proposed.get(rank) {

@@ -1,5 +1,7 @@
 //! Evaluation: searches whose truth is known, and the error rates that follow (ISO/IEC 19795-1, NIST FRTE 1:N).
 
+pub(crate) mod folder;
+
 pub(crate) mod samples;
 
 pub(crate) mod calibrating;

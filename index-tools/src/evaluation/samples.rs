@@ -28,6 +28,10 @@ const ROW: &str = "row";
 const SUBJECT: &str = "subject";
 const ENCOUNTER: &str = "encounter";
 const QUALITY: &str = "quality";
+/// What a candidate log is to call it.
+const ID: &str = "id";
+/// Why no template could be made.
+const FAILURE: &str = "failure";
 
 /// A row of the matrix.
 #[derive(Clone, Debug)]
@@ -35,6 +39,8 @@ pub(crate) struct Sample {
     pub(crate) row: u64,
     /// A number of the subject.
     pub(crate) subject: u32,
+    /// What a candidate log calls it, if not by its row.
+    pub(crate) id: Option<String>,
     /// Of the image, 0 to 100.
     pub(crate) quality: Option<u8>,
     /// The values of the demographic columns.
@@ -70,6 +76,13 @@ impl Subjects {
     }
 }
 
+impl Sample {
+    /// Its name in a candidate log.
+    pub(crate) fn name(&self) -> String {
+        self.id.clone().unwrap_or_else(|| self.row.to_string())
+    }
+}
+
 impl Samples {
     /// Reads a list, and checks that its rows are the matrix's.
     pub(crate) fn read(matrix: &Path, list: &Path, subjects: &mut Subjects) -> Result<Self, Failure> {
@@ -83,8 +96,8 @@ impl Samples {
         let (Some(row), Some(subject)) = (column(ROW), column(SUBJECT)) else {
             return Err(wrong(1, "it must name the columns row and subject"));
         };
-        let quality = column(QUALITY);
-        let known = [ROW, SUBJECT, ENCOUNTER, QUALITY];
+        let (quality, id) = (column(QUALITY), column(ID));
+        let known = [ROW, SUBJECT, ENCOUNTER, QUALITY, ID, FAILURE];
         let others: Vec<usize> = (0..headers.len()).filter(|at| !known.contains(&&headers[*at])).collect();
         let (mut samples, mut seen) = (Vec::new(), std::collections::HashSet::new());
         for record in reader.into_records() {
@@ -97,6 +110,9 @@ impl Samples {
             if !seen.insert(number) {
                 return Err(wrong(line, "this row was there before"));
             }
+            if id.is_some_and(|at| record[at].is_empty() || record[at].contains(char::is_whitespace)) {
+                return Err(wrong(line, "an id is a word"));
+            }
             if record[subject].is_empty() || record[subject].contains(char::is_control) {
                 return Err(wrong(line, "a subject has a name"));
             }
@@ -107,6 +123,7 @@ impl Samples {
             samples.push(Sample {
                 row: number,
                 subject: subjects.number(&record[subject]),
+                id: id.map(|at| record[at].to_owned()),
                 quality: quality.transpose()?,
                 labels: others.iter().map(|at| record[*at].to_owned()).collect(),
             });
@@ -252,7 +269,7 @@ pub(crate) struct Input {
     /// Templates (.npy, f32, N × dimension).
     #[arg(long)]
     pub(crate) templates: PathBuf,
-    /// Whose they are: CSV with row, subject and, if you like, encounter and quality (0 to 100); every other column is a demographic label.
+    /// Whose they are: CSV with row, subject and, if you like, encounter, quality (0 to 100) and id (for the candidate log); every other column but failure is a demographic label.
     #[arg(long)]
     pub(crate) labels: PathBuf,
     #[command(flatten)]

@@ -97,9 +97,9 @@ impl Searches<'_> {
                 let templates: Vec<Proposed> = proposed
                     .iter()
                     .take(self.limit)
-                    .map(|(row, score)| (self.enrolled.samples[*row].row, *score))
+                    .map(|(row, score)| (self.enrolled.samples[*row].name(), *score))
                     .collect();
-                candidates.write(at, code, &templates)?;
+                candidates.write(&sample.name(), code, &templates)?;
                 searches.write(&self.outcome(sample, probe, &proposed))?;
                 let scores = self.others(sample, probe, at, each);
                 let bytes: Vec<u8> = scores.into_iter().flat_map(f32::to_le_bytes).collect();
