@@ -49,10 +49,16 @@ def wilson(share, trials):
 
 def rate(errors, people):
     """The share of errors, with an interval by people."""
+    return grouped(errors, np.ones(len(errors)), people)
+
+
+def grouped(errors, trials, people):
+    """The same, of several trials each."""
     if len(errors) == 0:
         return {"count": 0, "of": 0, "rate": 0.0, "low": 0.0, "high": 1.0}
     _, person = np.unique(people, return_inverse=True)
-    count, of = np.bincount(person, weights=errors), np.bincount(person)
+    count, of = np.bincount(person, weights=errors), np.bincount(person, weights=trials)
+    count, of = count[of > 0], of[of > 0]
     total, n, k = count.sum(), of.sum(), len(of)
     share = total / n
     binomial = n * share * (1 - share)
@@ -87,8 +93,8 @@ def main():
     mate = np.array([number(line["mate_score"]) for line in lines], dtype=np.float32)
     rank = np.array([int(line["mate_rank"] or 0) for line in lines])
     highest = np.array([number(line["highest_nonmated"]) for line in lines], dtype=np.float32)
-    nonmated = np.fromfile(folder / "nonmated.f32", dtype="<f4")
-    nonmated = nonmated[~np.isnan(nonmated)]
+    comparisons = np.fromfile(folder / "nonmated.f32", dtype="<f4").reshape(len(lines), -1)
+    nonmated = comparisons[~np.isnan(comparisons)]
     strangers = highest[~mated]
     stops = lambda threshold, which: highest[which] >= np.float32(threshold)
     misses = lambda threshold, which: ~(mate[which] >= np.float32(threshold))
@@ -121,9 +127,8 @@ def main():
         name = f"FMR {told['asked']}"
         check.same(f"{name} threshold", told["threshold"], None if threshold is None else float(threshold))
         if threshold is not None:
-            one, none = nonmated >= threshold, ~failed & mated
-            low, high = wilson(one.mean(), len(one))
-            own = {"count": int(one.sum()), "of": len(one), "rate": one.mean(), "low": low, "high": high}
+            none, there = ~failed & mated, ~np.isnan(comparisons)
+            own = grouped((comparisons >= threshold).sum(axis=1), there.sum(axis=1), subject)
             check.rate(name, told["fmr"], own)
             check.rate(f"{name} FNMR", told["fnmr"], fnir(threshold, none))
     for scores, name in [(mate[mated], "mated"), (strangers, "highest"), (nonmated, "nonmated")]:
@@ -135,6 +140,9 @@ def main():
         check.same(f"bins of {name}", sum(told[name] for told in report["bins"]), len(scores))
     for told in report["differentials"]:
         labels = np.array([line[told["column"]] for line in lines])
+        values = {label for label in labels if label}
+        if len(values) <= 100:
+            check.same("groups", len(told["groups"]), len(values))
         threshold = np.float32(told["threshold"])
         check.same(f"{told['column']} threshold", told["threshold"], float(at(told["fpir"])))
         rates = {"fpir": [], "fnir": []}
@@ -150,9 +158,15 @@ def main():
             check.same("ratio", ratios["max_to_min"], max(own) / min(own) if able else None)
             mean = math.exp(np.mean(np.log(own))) if able else None
             check.same("ratio to mean", ratios["max_to_geometric_mean"], max(own) / mean if able else None)
+    for told in report["calibration"]:
+        if told["threshold"] is not None:
+            check.rate(f"calibrated {told['asked']}", told["realised"], fpir(told["threshold"]))
+            check.rate(f"calibrated {told['asked']} FNIR", told["fnir"], fnir(told["threshold"]))
     quality = np.array([int(line["quality"]) if line["quality"] else -1 for line in lines])
     graded, usual = mated & (quality >= 0), at(0.01)
     usual = next(it for it in [usual, at(0.03), at(0.1)] if it is not None) if report["discarding"] else None
+    levels = len(set(quality[graded])) if usual is not None else 0
+    check.same("levels of quality", len(report["discarding"]), levels)
     for told in report["discarding"]:
         left = graded & (quality >= told["quality"])
         check.same("discarded", told["share"], 1 - left.sum() / graded.sum())

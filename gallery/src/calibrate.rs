@@ -1,29 +1,28 @@
 //! Calibration: what do scores of a model mean in this gallery? References of subjects drawn by lot are compared with those of all others.
 
 use crate::{
-    authority::{self, Actor, Caller, Rebuild, Refusal},
+    authority::{self, Actor, Caller, Inspect, Rebuild, Refusal},
     calibrated::Calibrated,
     compare,
     event::What,
     gallery::{Asked, Gallery},
     generation::{Delta, Snapshot},
-    id::{CalibrationId, SubjectId},
+    id::{CalibrationId, WatchlistId},
     job::{Progress, Stage},
-    law::OwnReference,
     priority,
-    record::{StoreError, WriteError, change::Done, read},
+    record::{StoreError, WriteError, change::Done},
+    suspected::{self, Suspected},
 };
 use audit::hash::sha256;
 use matcher::{
-    calibration::{Calibration, CalibrationError, Maxima, Suspect, Whose},
+    calibration::{Calibration, CalibrationError, Maxima, Whose},
     filter::SlotFilter,
     rows::Rows,
     template::ModelId,
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, HashMap, HashSet},
+    collections::{BinaryHeap, HashMap},
     sync::{Arc, PoisonError},
 };
 
@@ -67,23 +66,6 @@ pub enum CalibrateError {
 
 crate::fault::faults!(CalibrateError);
 
-/// Two subjects of the caller's nation who may be one person.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Suspected {
-    /// One of them.
-    pub subject: SubjectId,
-    /// Its owner's name for it.
-    pub reference: OwnReference,
-    /// The other.
-    pub other: SubjectId,
-    /// Its owner's name for it.
-    pub other_reference: OwnReference,
-    /// Their score.
-    pub score: f32,
-    /// The probability that it is one of two captures of one person.
-    pub probability: f64,
-}
-
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -93,7 +75,8 @@ pub struct Outcome {
     pub suspected: Vec<Suspected>,
 }
 
-/// Measures each model of the gallery, or one. `go_on` is told how far it has come, and may end it.
+/// Measures each model of the gallery, or one. `go_on` is told how far it has come, and may end it. Who may be on record under two names is told to who may
+/// inspect all watchlists of the nation, and is in the log like a [deduplication](crate::dedup); to others nobody is.
 ///
 /// # Errors
 /// When the caller may not, the references do not tell, `go_on` says no, or the node cannot.
@@ -108,7 +91,30 @@ pub fn calibrate(
         Some(model) => vec![known(&gallery.current.load(), model)?],
         None => measured(&gallery.current.load()),
     };
-    models.iter().map(|model| measure(gallery, &actor, model, &mut go_on)).collect()
+    let own = own_lists(caller, &gallery.current.load());
+    let asked = Asked { watchlists: &own, ..Asked::default() };
+    let inspecting =
+        authority::permit_own::<Inspect>(caller, &gallery.current.load().catalogue, asked.watchlists);
+    let told = inspecting.is_ok() && !own.is_empty();
+    if told {
+        let what = What::Dedup { watchlists: own.clone(), threshold: None };
+        gallery.log_event(&actor, |_| what)?;
+    }
+    let outcome = |model| {
+        let mut outcome = measure(gallery, &actor, model, &mut go_on)?;
+        if !told {
+            outcome.suspected.clear();
+        }
+        Ok(outcome)
+    };
+    models.iter().map(outcome).collect()
+}
+
+fn own_lists(caller: &Caller, snapshot: &Snapshot) -> Vec<WatchlistId> {
+    let own = snapshot.catalogue.values().filter(|list| list.owner == *caller.nation());
+    let mut own: Vec<WatchlistId> = own.map(|list| list.id).collect();
+    own.sort_unstable();
+    own
 }
 
 /// The same for a job: of the models that have outgrown their calibrations, or of all.
@@ -119,7 +125,21 @@ pub(crate) fn calibrate_as(
 ) -> Result<Vec<Outcome>, CalibrateError> {
     let outgrown = outgrown(&gallery.current.load());
     let models = if outgrown.is_empty() { measured(&gallery.current.load()) } else { outgrown };
-    models.iter().map(|model| measure(gallery, actor, model, &mut go_on)).collect()
+    // One that does not tell is not in the way of the others.
+    let (mut made, mut failed) = (Vec::new(), None);
+    for model in &models {
+        match measure(gallery, actor, model, &mut go_on) {
+            Ok(outcome) => made.push(outcome),
+            Err(error @ CalibrateError::Fit { .. }) => {
+                let references = listed(&gallery.current.load(), model);
+                let mut tried = gallery.running.tried.lock().unwrap_or_else(PoisonError::into_inner);
+                tried.insert(model.clone(), references);
+                failed = failed.or(Some(error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    failed.map_or(Ok(made), Err)
 }
 
 /// Brings a calibration into use that was measured elsewhere.
@@ -150,19 +170,14 @@ pub fn list(gallery: &Gallery, caller: &Caller) -> Result<Vec<Arc<Calibrated>>, 
     Ok(all)
 }
 
-/// Should a node measure again by itself? When a model's references have become a tenth more or fewer since it was measured, or since it was tried in vain.
+/// Should a node measure again by itself? When a model's references have become a tenth more since it was measured, or since it was tried in vain.
 pub(crate) fn is_due(gallery: &Gallery) -> bool {
     let snapshot = gallery.current.load();
-    let mut tried = gallery.running.tried.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut due = |model: &ModelId| {
-        let references = listed(&snapshot, model);
-        let again = tried.get(model).is_none_or(|before| references.abs_diff(*before) > before / 10);
-        if again {
-            tried.insert(model.clone(), references);
-        }
-        again
+    let tried = gallery.running.tried.lock().unwrap_or_else(PoisonError::into_inner);
+    let in_vain = |model: &ModelId| {
+        tried.get(model).is_some_and(|before| listed(&snapshot, model) <= before + before / 10)
     };
-    outgrown(&snapshot).iter().filter(|model| due(model)).count() > 0
+    outgrown(&snapshot).iter().any(|model| !in_vain(model))
 }
 
 fn permitted(gallery: &Gallery, caller: &Caller) -> Result<Actor, CalibrateError> {
@@ -195,11 +210,6 @@ fn outgrown(snapshot: &Snapshot) -> Vec<ModelId> {
         references >= MANY && known.is_none_or(|known| known.calibration.outgrown(references))
     };
     measured(snapshot).into_iter().filter(outgrown).collect()
-}
-
-/// Of a subject, as the matcher knows it: the part of its id that is by chance.
-fn number(subject: SubjectId) -> u64 {
-    u64::from_le_bytes(*subject.bytes().last_chunk().expect("an id is longer"))
 }
 
 /// An even chance for each.
@@ -250,7 +260,7 @@ fn draw(snapshot: &Snapshot, model: &ModelId, seed: u64) -> Vec<Drawn> {
 fn whose(piece: &crate::generation::Piece, row: usize) -> Option<Whose> {
     let slot = matcher::rows::Slot(piece.first().0 + row as u32);
     let (_, subject, key) = piece.reference(slot)?;
-    Some(Whose { subject: number(subject), reference: key.0.cast_unsigned() })
+    Some(Whose { subject: suspected::number(subject), reference: key.0.cast_unsigned() })
 }
 
 fn measure(
@@ -282,9 +292,9 @@ fn measure(
     let mut done = 0;
     for piece in pieces {
         let length = (piece.end() - piece.first().0) as usize;
+        let mut listed = piece.listed();
         for start in (0..length).step_by(AT_ONCE) {
             let part = start..length.min(start + AT_ONCE);
-            let mut listed = piece.listed();
             let all = compare::rows(model, dimension, piece, part.clone(), &mut listed);
             let all = all.map_err(CalibrateError::Unread)?;
             let (mut rows, mut owners) = (Rows::with_room(model.clone(), dimension, part.len()), Vec::new());
@@ -304,7 +314,7 @@ fn measure(
     let mut chance = ChaCha8Rng::from_seed(gallery.ambient.random());
     let (calibration, suspects) = Calibration::fit(&maxima, &mut chance).map_err(failed)?;
     let calibrated = put(gallery, actor, &calibration, suspects.len() as u64, false)?;
-    Ok(Outcome { calibrated, suspected: suspected(gallery, actor, &snapshot, model, &suspects)? })
+    Ok(Outcome { calibrated, suspected: suspected::of(gallery, actor, &snapshot, model, &suspects)? })
 }
 
 /// Puts it on record, from where it is in use.
@@ -318,7 +328,8 @@ fn put(
     let id = CalibrationId::mint(&gallery.ambient);
     let body = serde_json::to_string(calibration).expect("text keys");
     // What a restart will read is what is in use.
-    let calibration: Calibration = serde_json::from_str(&body).expect("it was written so");
+    let read = serde_json::from_str::<Calibration>(&body).ok().filter(Calibration::is_sound);
+    let calibration = read.ok_or(CalibrateError::Unsound)?;
     let model = calibration.model.clone();
     let what = What::Calibrate {
         calibration: id,
@@ -334,57 +345,9 @@ fn put(
         if !change.insert_calibration(id, &model, &body)? {
             return Err(CalibrateError::Model(model));
         }
-        let calibrated = Calibrated { id, made_at: change.now, calibration };
-        let made_at = calibrated.made_at;
-        Ok(Done { outcome: made_at, what, deltas: vec![Delta::Calibration(Box::new(calibrated))] })
+        let calibrated = Arc::new(Calibrated::new(id, change.now, calibration));
+        Ok(Done { outcome: change.now, what, deltas: vec![Delta::Calibration(calibrated)] })
     });
     let (made_at, _) = written?;
-    Ok(Arc::new(Calibrated { id, made_at, calibration: kept }))
-}
-
-/// Those pairs of which both are of the actor's nation.
-fn suspected(
-    gallery: &Gallery,
-    actor: &Actor,
-    snapshot: &Snapshot,
-    model: &ModelId,
-    suspects: &[Suspect],
-) -> Result<Vec<Suspected>, CalibrateError> {
-    let wanted: HashSet<u64> = suspects.iter().flat_map(|one| [one.probe.subject, one.other]).collect();
-    let mut ids = HashMap::new();
-    for piece in snapshot.pieces(model) {
-        for row in piece.listed().rows() {
-            let slot = matcher::rows::Slot(piece.first().0 + row as u32);
-            if let Some((_, subject, _)) =
-                piece.reference(slot).filter(|(_, it, _)| wanted.contains(&number(*it)))
-            {
-                ids.insert(number(subject), subject);
-            }
-        }
-    }
-    let told = gallery.store.read::<_, StoreError>(|store| {
-        let own = |number: u64| -> Result<Option<(SubjectId, OwnReference)>, StoreError> {
-            let Some(subject) = ids.get(&number) else { return Ok(None) };
-            Ok(read::own_reference(store, *subject, &actor.nation)?.map(|reference| (*subject, reference)))
-        };
-        let mut told = Vec::new();
-        for one in suspects {
-            let (Some((subject, reference)), Some((other, other_reference))) =
-                (own(one.probe.subject)?, own(one.other)?)
-            else {
-                continue;
-            };
-            let (score, probability) = (one.score, one.probability);
-            told.push(Suspected { subject, reference, other, other_reference, score, probability });
-        }
-        Ok(told)
-    })?;
-    // Each pair once, the likeliest first.
-    let mut seen = HashSet::new();
-    let mut told: Vec<Suspected> = told
-        .into_iter()
-        .filter(|one| seen.insert((one.subject.min(one.other), one.subject.max(one.other))))
-        .collect();
-    told.sort_by_key(|one| Reverse((one.probability * 1e9) as i64));
-    Ok(told)
+    Ok(Arc::new(Calibrated::new(id, made_at, kept)))
 }

@@ -111,6 +111,9 @@ pub fn keep_calibrated(gallery: &Arc<Gallery>) -> Result<(), JobError> {
 fn begin_as_node(gallery: &Arc<Gallery>, kind: Kind) -> Result<(), JobError> {
     let id = JobId::mint(&gallery.ambient);
     gallery.writer.write(Actor::node(), None, move |change| {
+        if let Some(job) = table::running(change.connection)?.into_iter().find(|job| job.kind == kind) {
+            return Err(JobError::Busy(job.id));
+        }
         change.insert_job(id, kind)?;
         Ok::<_, JobError>(Done { outcome: (), what: What::BeginJob { job: id, kind }, deltas: Vec::new() })
     })?;

@@ -82,6 +82,8 @@ mod upkeep;
 
 pub mod rebuild;
 
+pub mod suspected;
+
 pub mod calibrate;
 
 pub mod backup;

@@ -242,7 +242,7 @@ fn certificate(
     let pieces = &pieces[approximate.map_or(0, |(_, covered)| *covered)..];
     // As it was when thresholds were chosen.
     let calibrated = prepared.calibrated.as_deref();
-    let estimate = |threshold, references| calibrated?.calibration.fpir(threshold, references).ok();
+    let estimate = |threshold, references| calibrated?.fpir(threshold, references).ok();
     let watchlists: Vec<Searched> = lists
         .map(|(list, threshold)| {
             let on_list =

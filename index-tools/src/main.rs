@@ -6,6 +6,8 @@ mod place;
 
 mod progress;
 
+mod private;
+
 mod remote;
 
 mod rows;

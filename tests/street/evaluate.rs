@@ -92,7 +92,9 @@ fn tied(folder: &Path) -> (PathBuf, PathBuf) {
                 |x: &f32| if chance.next_u32() % 4 == 0 { (chance.next_u32() % 3) as f32 - 1.0 } else { *x };
             let features: Vec<f32> = own.iter().map(changed).collect();
             let no_template = if person % 2 == 0 { vec![0.0; 24] } else { vec![f32::NAN; 24] };
-            row(person, capture, if person % 100 == 50 && capture == 2 { no_template } else { features });
+            // Of probes, and of some who were to be enrolled.
+            let fails = (person % 100 == 50 && capture == 2) || (person % 100 == 51 && capture == 0);
+            row(person, capture, if fails { no_template } else { features });
         }
     }
     row(1000, 0, vec![f32::INFINITY; 24]);
@@ -123,7 +125,11 @@ fn all_rates_are_those_of_numpy_also_where_scores_are_on_the_threshold() {
     let said = done(&arguments);
     assert!(said.contains("not told") && said.contains("an order of magnitude"), "{said}");
     let told = report(&out);
-    assert!(told["counts"]["failed_searches"].as_u64().unwrap() > 2, "{}", told["counts"]);
+    let counts = &told["counts"];
+    assert!(
+        counts["failed_searches"].as_u64() > Some(2) && counts["failed_enrolments"].as_u64() > Some(2),
+        "{counts}"
+    );
     assert_eq!(told["differentials"].as_array().unwrap().len(), 2);
     assert!(told["discarding"].as_array().unwrap().len() > 50);
     numpy_agrees(&out);
@@ -326,6 +332,8 @@ fn what_cannot_be_evaluated_is_told_by_its_line() {
         ("row,subject\n0,\n", "line 2: a subject has a name"),
         ("row,subject,quality\n0,a,101\n", "line 2: quality is a whole number"),
         ("row,subject\n0,a,b\n", "l.csv"),
+        ("row,subject,note\n0,a,\"x\ny\"\n", "line 2: a field holds a line break"),
+        ("row,subject,mated\n0,a,1\n", "a column may not be named \"mated\""),
         ("row,subject\n0,a\n", "nobody is searched for"),
     ] {
         let said = evaluate(list);

@@ -354,12 +354,20 @@ fn a_worker_that_dies_costs_one_answer_and_the_server_goes_on() {
                 })
             })
             .collect();
+        // One that is killed before it has begun is a node that cannot begin any: it is killed at work, when some were answered since it was there.
+        let mut before = Vec::new();
         while !asking.iter().all(std::thread::ScopedJoinHandle::is_finished) {
-            for worker in workers_of(&server) {
+            let (answered, there) = (right.load(Ordering::Relaxed), workers_of(&server));
+            let at_work: Vec<u32> = there.iter().copied().filter(|worker| before.contains(worker)).collect();
+            before = there;
+            for worker in at_work {
                 let kill = std::process::Command::new("kill").args(["-9", &worker.to_string()]).output();
                 killed.fetch_add(u32::from(kill.unwrap().status.success()), Ordering::Relaxed);
             }
-            std::thread::sleep(std::time::Duration::from_millis(60));
+            let finished = || asking.iter().all(std::thread::ScopedJoinHandle::is_finished);
+            while right.load(Ordering::Relaxed) < answered + 4 && !finished() {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
         }
     });
     let counts = [&right, &declined, &killed].map(|count| count.load(Ordering::Relaxed));

@@ -259,7 +259,7 @@ fn photographs_of_a_list_become_templates_and_what_is_none_says_why() {
     let Some((golden, models, model)) = found("templates of photographs of a list") else { return };
     let place = tempfile::tempdir().unwrap();
     let (photos, made) = (place.path().join("photos.csv"), place.path().join("made"));
-    let list = "file,subject,light\nperson_a_1.png,a,day\nperson_a_2.png,a,night\n../secret.png,b,day\n";
+    let list = "file,subject,light\nperson_a_1.png,a,day\nperson_a_2.png,a,night\nCREDITS.md,b,day\n";
     std::fs::write(&photos, list).unwrap();
     let mut arguments = extracting([&golden, &models, &made], &model);
     arguments.extend(["--labels".to_owned(), owned(&photos)]);
@@ -268,7 +268,22 @@ fn photographs_of_a_list_become_templates_and_what_is_none_says_why() {
     assert!(code == Some(0) && said.contains("3 photographs, 1 of which"), "{said}");
     let listed = std::fs::read_to_string(made.join("templates.csv")).unwrap();
     assert!(listed.starts_with("row,subject,light,quality,failure\n0,a,day,"), "{listed}");
-    assert!(listed.contains("not within the folder"), "{listed}");
+    assert!(listed.contains("this is no JPEG"), "{listed}");
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(made.join("templates.npy")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "templates are for their owner");
     std::fs::write(&photos, list.replace("night", "dusk")).unwrap();
     assert!(run(&arguments).1.contains("take another folder"));
+    // What is not the photographs' fault is not counted as one.
+    for (file, why) in [("../secret.png", "not within the folder"), ("absent.png", "absent.png")] {
+        std::fs::write(&photos, list.replace("CREDITS.md", file)).unwrap();
+        let other = place.path().join("other");
+        let words: Vec<&str> = arguments
+            .iter()
+            .map(|word| if *word == owned(&made) { other.to_str().unwrap() } else { word })
+            .collect();
+        let (code, said) = run(&words);
+        assert!(code == Some(2) && said.contains(why), "{said}");
+        std::fs::remove_dir_all(&other).unwrap();
+    }
 }

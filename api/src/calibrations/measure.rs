@@ -15,7 +15,7 @@ use axum::{
 use gallery::job::Kind;
 use std::sync::Arc;
 
-/// Begin to measure what scores mean: of the models whose references have become a tenth more or fewer since the last time, or else of all. A job
+/// Begin to measure what scores mean: of the models whose references have become a tenth more since the last time, or else of all. A job
 /// tells how far it is. A node does so by itself.
 #[utoipa::path(post, path = "/v1/calibrations", tag = "calibrations", extensions(("x-operation" = json!("upkeep"))),
     params(("Idempotency-Key" = Option<String>, Header, description = "Repeats get the stored answer")),

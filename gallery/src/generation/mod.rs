@@ -42,7 +42,7 @@ pub(crate) enum Delta {
     /// A model profile came into use.
     Model(ModelProfile),
     /// What scores of a model mean was measured.
-    Calibration(Box<Calibrated>),
+    Calibration(Arc<Calibrated>),
     /// A watchlist was made.
     Watchlist(Box<Watchlist>),
     /// A new reference, and the watchlists on which it stands.
@@ -150,7 +150,7 @@ impl Snapshot {
                 }
                 Delta::Calibration(calibrated) => {
                     let model = calibrated.calibration.model.clone();
-                    Arc::make_mut(&mut self.calibrations).insert(model, Arc::new(*calibrated));
+                    Arc::make_mut(&mut self.calibrations).insert(model, calibrated);
                 }
                 Delta::Watchlist(watchlist) => {
                     Arc::make_mut(&mut self.catalogue).insert(watchlist.id, Arc::new(*watchlist));

@@ -27,7 +27,7 @@ impl Snapshot {
     pub(crate) fn at(&self, fpir: Fpir, model: &ModelId, references: u64) -> Result<Threshold, String> {
         let calibrated = self.calibrated(model);
         let calibrated = calibrated.ok_or_else(|| format!("model {model} is not calibrated here"))?;
-        let told = calibrated.calibration.threshold(fpir, references).map_err(|error| error.to_string())?;
+        let told = calibrated.threshold(fpir, references).map_err(|error| error.to_string())?;
         Ok(Threshold::new(told.threshold).expect("a calibration tells thresholds"))
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn newest(connection: &Connection) -> Result<HashMap<ModelId, Arc<Cal
             return Err(codec::damaged(what));
         }
         let (model, id) = (calibration.model.clone(), CalibrationId::from_bytes(codec::id(row, 0, what)?));
-        newest.insert(model, Arc::new(Calibrated { id, made_at: codec::time(row, 1, what)?, calibration }));
+        newest.insert(model, Arc::new(Calibrated::new(id, codec::time(row, 1, what)?, calibration)));
     }
     Ok(newest)
 }

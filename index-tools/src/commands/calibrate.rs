@@ -6,6 +6,7 @@ use crate::{
         calibrating,
         samples::{Enrolled, Input, Subjects},
     },
+    private,
     progress::Show,
 };
 use clap::Args;
@@ -47,6 +48,14 @@ impl Calibrate {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let mut subjects = Subjects::default();
         let samples = self.input.read(&mut subjects)?;
+        let write = |path: &PathBuf, text: &str| {
+            private::write(path, text).map_err(|error| Failure::file(path, error))
+        };
+        // Before anything is compared.
+        [Some(&self.out), self.suspects.as_ref()]
+            .into_iter()
+            .flatten()
+            .try_for_each(|path| write(path, ""))?;
         let mut shown = self.show.begin();
         let total = samples.all.len() as u64;
         let enrolled = Enrolled::read(&samples, &samples.all, &self.input.mean, &self.model, |done| {
@@ -58,12 +67,9 @@ impl Calibrate {
         let tell = |done, total| shown.tell("comparing", done, total);
         let (calibration, suspects) =
             calibrating::fit(&enrolled, (probes, &whose), &pool, self.input.seed, tell)?;
-        let write = |path: &PathBuf, text: String| {
-            std::fs::write(path, text).map_err(|error| Failure::file(path, error))
-        };
-        write(&self.out, serde_json::to_string(&calibration).expect("text keys"))?;
+        write(&self.out, &serde_json::to_string(&calibration).expect("text keys"))?;
         if let Some(path) = &self.suspects {
-            write(path, listed(&suspects, &subjects))?;
+            write(path, &listed(&suspects, &subjects))?;
         }
         let words = told(&calibration, suspects.len());
         let result = json!({

@@ -3,10 +3,12 @@
 use crate::{
     error::Failure,
     evaluation::{
+        differentials::MOST,
         measures::{Counted, FPIRS, USUAL, misses, rate, stops},
         outcome::{self, Outcome},
         report::{self, page_of, rows},
     },
+    private,
 };
 use clap::Args;
 use matcher::rates::Rate;
@@ -19,7 +21,8 @@ use std::{
 /// Compare two evaluations of the same searches, as of two models or two settings: what changes, and for whom.
 ///
 /// Both are folders that `evaluate` wrote, of probes with the same rows and subjects. At each FPIR, each has the threshold of its own scores. A mate that one finds and the other does not is
-/// counted; the probability that chance alone tips it so far (the exact test of `McNemar`) is told. The folder gets compare.html, compare.json and changes.csv.
+/// counted; and how likely chance alone is to tip as many people to one side (a sign test, which is the exact test of `McNemar` where everybody is searched for once). The folder gets
+/// compare.html, compare.json and changes.csv.
 #[derive(Args)]
 pub(crate) struct Compare {
     /// The evaluation before.
@@ -38,22 +41,30 @@ struct Change {
     fnir: [Rate; 2],
     /// Mates that only the first finds, and only the second.
     only: [u64; 2],
+    /// People of whom it finds more in one: the first, and the second. Searches of one person are not independent.
+    people: [u64; 2],
 }
 
 impl Compare {
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let read = |folder: &Path| outcome::read(&folder.join("searches.csv"));
-        let ((columns, before), (_, after)) = (read(&self.before)?, read(&self.after)?);
-        let same =
-            |(a, b): (&Outcome, &Outcome)| (a.row, &a.subject, a.mated) == (b.row, &b.subject, b.mated);
-        if before.len() != after.len() || !before.iter().zip(&after).all(same) {
-            let words = "these are evaluations of different searches: take the same probes, and enrol the same subjects";
+        let ((columns, before), (others, after)) = (read(&self.before)?, read(&self.after)?);
+        let same = |(a, b): (&Outcome, &Outcome)| {
+            (a.row, &a.subject, a.mated, &a.labels) == (b.row, &b.subject, b.mated, &b.labels)
+        };
+        if columns != others || before.len() != after.len() || !before.iter().zip(&after).all(same) {
+            let words = "these are evaluations of different searches: take the same probes with the same labels, and enrol the same subjects";
             return Err(Failure::Argument(words.to_owned()));
         }
         let counted = [Counted::of(&before), Counted::of(&after)];
         let all = |_: &Outcome| true;
         let changes: Vec<Change> =
             FPIRS.into_iter().filter_map(|fpir| change(&counted, fpir, &all)).collect();
+        if counted[0].mated.is_empty() {
+            return Err(Failure::Argument(
+                "nobody who is searched for is enrolled: there is nothing to miss".to_owned(),
+            ));
+        }
         let Some(usual) = changes.iter().rfind(|change| change.fpir >= USUAL) else {
             return Err(Failure::Argument("the searches are too few to tell an FPIR of 0.1".to_owned()));
         };
@@ -61,6 +72,9 @@ impl Compare {
         for (at, column) in columns.iter().enumerate() {
             let labels: BTreeSet<&str> =
                 before.iter().filter_map(|one| one.labels.get(at)).map(String::as_str).collect();
+            if labels.len() > MOST {
+                continue; // these are no groups
+            }
             for label in labels.into_iter().filter(|label| !label.is_empty()) {
                 let inside = |one: &Outcome| one.labels.get(at).is_some_and(|own| own == label);
                 let [first, second] = [0, 1].map(|i| stopped(&counted[i], usual.thresholds[i], &inside));
@@ -102,7 +116,7 @@ impl Compare {
         page.push_str("</body></html>\n");
         let told = |change: &Change| {
             json!({
-                "fpir": change.fpir, "thresholds": change.thresholds, "fnir": change.fnir, "only": change.only, "p": change.chance(),
+                "fpir": change.fpir, "thresholds": change.thresholds, "fnir": change.fnir, "only": change.only, "people": change.people, "p": change.chance(),
             })
         };
         let by_group: BTreeMap<&str, _> = groups
@@ -110,10 +124,10 @@ impl Compare {
             .map(|(name, change, rates)| (name.as_str(), json!({ "change": told(change), "fpir": rates })))
             .collect();
         let all = json!({ "changes": changes.iter().map(told).collect::<Vec<_>>(), "groups": by_group });
-        std::fs::create_dir_all(&self.out).map_err(|error| Failure::file(&self.out, error))?;
+        private::folder(&self.out).map_err(|error| Failure::file(&self.out, error))?;
         let put = |name: &str, text: String| {
             let path = self.out.join(name);
-            std::fs::write(&path, text).map_err(|error| Failure::file(&path, error))
+            private::write(&path, &text).map_err(|error| Failure::file(&path, error))
         };
         put("compare.html", page)?;
         put("compare.json", format!("{all:#}\n"))?;
@@ -138,17 +152,24 @@ fn change(counted: &[Counted<'_>; 2], fpir: f64, which: &dyn Fn(&Outcome) -> boo
     if before.is_empty() {
         return None;
     }
-    let mut only = [0, 0];
+    let (mut only, mut tipped) = ([0, 0], BTreeMap::<&str, i64>::new());
     for (a, b) in before.iter().zip(&after) {
         match (misses(a, thresholds[0]), misses(b, thresholds[1])) {
-            (false, true) => only[0] += 1,
-            (true, false) => only[1] += 1,
+            (false, true) => {
+                only[0] += 1;
+                *tipped.entry(&a.subject).or_default() -= 1;
+            }
+            (true, false) => {
+                only[1] += 1;
+                *tipped.entry(&a.subject).or_default() += 1;
+            }
             _ => (),
         }
     }
+    let people = [-1, 1].map(|side| tipped.values().filter(|tip| tip.signum() == side).count() as u64);
     let fnir =
         [rate(&before, |one| misses(one, thresholds[0])), rate(&after, |one| misses(one, thresholds[1]))];
-    Some(Change { fpir, thresholds, fnir, only })
+    Some(Change { fpir, thresholds, fnir, only, people })
 }
 
 fn stopped(counted: &Counted<'_>, threshold: f32, which: &dyn Fn(&Outcome) -> bool) -> Rate {
@@ -157,9 +178,9 @@ fn stopped(counted: &Counted<'_>, threshold: f32, which: &dyn Fn(&Outcome) -> bo
 }
 
 impl Change {
-    /// How likely it is that chance alone tips the changes as far to one side: two-sided, of a fair coin.
+    /// How likely it is that chance alone tips as many people to one side: two-sided, of a fair coin.
     fn chance(&self) -> f64 {
-        let (few, all) = (self.only[0].min(self.only[1]), self.only[0] + self.only[1]);
+        let (few, all) = (self.people[0].min(self.people[1]), self.people[0] + self.people[1]);
         let (mut term, mut sum) = (-(all as f64) * std::f64::consts::LN_2, 0.0);
         for k in 0..=few {
             sum += term.exp();
@@ -194,7 +215,13 @@ mod tests {
 
     #[test]
     fn chance_is_that_of_a_fair_coin() {
-        let change = |only| Change { fpir: 0.1, thresholds: [0.0; 2], fnir: [Rate::of(0, 1); 2], only };
+        let change = |only| Change {
+            fpir: 0.1,
+            thresholds: [0.0; 2],
+            fnir: [Rate::of(0, 1); 2],
+            only: [0; 2],
+            people: only,
+        };
         for (only, p) in
             [([0, 0], 1.0), ([0, 5], 0.0625), ([3, 3], 1.0), ([2, 8], 0.109_375), ([8, 2], 0.109_375)]
         {

@@ -72,7 +72,6 @@ impl Evaluate {
         if split.enrolled.is_empty() || split.probes.is_empty() {
             return Err(Failure::Argument("nobody is enrolled, or nobody is searched for".to_owned()));
         }
-        self.begin(&samples, probing.as_ref())?;
         let mut shown = self.show.begin();
         let total = split.enrolled.len() as u64;
         let enrolled = Enrolled::read(&samples, &split.enrolled, &self.input.mean, "evaluated", |done| {
@@ -81,6 +80,7 @@ impl Evaluate {
         if enrolled.rows.is_empty() {
             return Err(Failure::Argument("no template could be made of any sample".to_owned()));
         }
+        self.begin(&samples, probing.as_ref())?;
         let pool =
             rayon::ThreadPoolBuilder::new().build().map_err(|error| Failure::Argument(error.to_string()))?;
         let files = Files::in_folder(&self.out);
@@ -101,7 +101,7 @@ impl Evaluate {
             failed_enrolments: enrolled.failed,
             ..Counts::default()
         };
-        self.report(&files, counts, (own.as_ref(), checked.as_ref()), shown)
+        self.report(&files, split.probes.len(), counts, (own.as_ref(), checked.as_ref()), shown)
     }
 
     /// Who is enrolled and who is searched for; and the second list, if there is one.
@@ -138,12 +138,19 @@ impl Evaluate {
     fn report(
         &self,
         files: &Files,
+        total: usize,
         counts: Counts,
         calibrations: (Option<&Calibration>, Option<&Calibration>),
         mut shown: Shown,
     ) -> Result<(), Failure> {
         shown.tell("reporting", 0, 1);
         let (columns, outcomes) = outcome::read(&files.searches)?;
+        if outcomes.len() != total {
+            let (file, count) = (files.searches.display(), outcomes.len());
+            return Err(Failure::Argument(format!(
+                "{file} holds {count} searches, not {total}: it was changed"
+            )));
+        }
         let bytes =
             std::fs::read(&files.comparisons).map_err(|error| Failure::file(&files.comparisons, error))?;
         let nonmated: Vec<f32> = bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
@@ -197,7 +204,7 @@ pub(crate) fn read_calibration(path: &Path) -> Result<Calibration, Failure> {
 fn of_strangers(searches: &Searches<'_>, shown: &mut Shown) -> Result<Option<Calibration>, Failure> {
     let mut seen = HashSet::new();
     let stranger =
-        |sample: &&Sample| !searches.enrolled.of.contains_key(&sample.subject) && seen.insert(sample.subject);
+        |sample: &&Sample| !searches.enrolled.meant.contains(&sample.subject) && seen.insert(sample.subject);
     let mut strangers: Vec<Sample> = searches.probes.iter().filter(stranger).cloned().collect();
     let every = strangers.len().div_ceil(CALIBRATED).max(1);
     strangers = strangers.into_iter().step_by(every).collect();

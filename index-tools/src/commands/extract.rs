@@ -5,6 +5,7 @@ use crate::{
     error::Failure,
     evaluation::folder,
     images::photograph,
+    private,
     progress::{Show, Shown},
 };
 use clap::Args;
@@ -15,7 +16,7 @@ use extractor::{
 use serde_json::json;
 use std::{
     collections::{HashMap, VecDeque},
-    fs::{File, OpenOptions},
+    fs::File,
     io::{BufRead, BufReader, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, sync_channel},
@@ -72,11 +73,12 @@ impl Extract {
             parts.push(("templates", columns, all));
             lists.push(labels);
         }
+        let images = self.images.canonicalize().map_err(|error| Failure::file(&self.images, error))?;
         let digests = lists.into_iter().map(|list| folder::digest(list)).collect::<Result<Vec<_>, _>>()?;
         folder::begin(
             &self.out,
             "extraction.json",
-            &json!({ "extraction": 1, "model": model, "sha256": digests }),
+            &json!({ "extraction": 1, "images": images, "model": model, "sha256": digests }),
         )?;
         let pool = Pool::start(Settings::new(self.models.path.clone(), model))?;
         let studio = Studio { images: &self.images, pool, dimension: profile.dimension(), into: &self.out };
@@ -117,11 +119,19 @@ fn listed(path: &Path) -> Result<(Vec<String>, Vec<Picture>), Failure> {
         let words = "rows are numbered and quality is measured here: leave these columns out";
         return Err(Failure::Argument(format!("{}: {words}", path.display())));
     }
+    let Some(subject) = headers.iter().position(|header| header == "subject") else {
+        return Err(Failure::Argument(format!("{}: it must name a column subject", path.display())));
+    };
     let others: Vec<usize> = (0..headers.len()).filter(|at| *at != file).collect();
     let columns = ["row"].into_iter().chain(others.iter().map(|at| &headers[*at])).map(str::to_owned);
     let mut all = Vec::new();
     for (row, record) in reader.into_records().enumerate() {
         let record = record.map_err(bad)?;
+        let line = record.position().map_or(0, csv::Position::line);
+        if record[subject].is_empty() || record.iter().any(|field| field.contains(char::is_control)) {
+            let words = "a subject has a name, and no field holds a line break";
+            return Err(Failure::Argument(format!("{} line {line}: {words}", path.display())));
+        }
         let fields = others.iter().map(|at| record[*at].to_owned());
         let fields = [row.to_string()].into_iter().chain(fields).collect();
         all.push(Picture { file: record[file].into(), fields });
@@ -141,6 +151,9 @@ fn truths(path: &Path) -> Result<HashMap<String, String>, Failure> {
     let mut truths = HashMap::new();
     for record in reader.into_records() {
         let record = record.map_err(|error| bad(&error))?;
+        if record[subject].is_empty() || record[subject].contains(char::is_control) {
+            return Err(bad(&format!("who is {:?} has no name", &record[id])));
+        }
         truths.insert(record[id].to_owned(), record[subject].to_owned());
     }
     Ok(truths)
@@ -208,12 +221,19 @@ impl Studio<'_> {
                 awaited.push_back((picture, begun));
             }
             let Some((picture, begun)) = awaited.pop_front() else { break };
-            let made = begun.and_then(|making| making.recv().map_err(|_| "the workers are gone".to_owned()));
-            let made = made.and_then(|made| made.map_err(|error| error.to_string()));
+            // What is not the photograph's fault is no failure of it: the command ends, and is repeated when it is mended.
+            let ended =
+                |why: &dyn std::fmt::Display| Failure::Argument(format!("{}: {why}", picture.file.display()));
+            let made =
+                begun.map_err(|why| ended(&why))?.recv().map_err(|_| ended(&"the workers are gone"))?;
             let (row, quality, failure) = match made {
                 Ok(made) => (made.features, made.quality.least().to_string(), String::new()),
-                Err(why) => (vec![f32::NAN; self.dimension], String::new(), why),
+                Err(PoolError::Unusable(why)) => {
+                    (vec![f32::NAN; self.dimension], String::new(), why.to_string())
+                }
+                Err(error @ PoolError::Failed(_)) => return Err(ended(&error)),
             };
+            let failure = failure.replace(char::is_control, " ");
             files.put(&row, picture.fields.iter().map(String::as_str).chain([quality.as_str(), &failure]))?;
             shown.tell("extracting", files.done as u64, total as u64);
         }
@@ -233,8 +253,7 @@ impl Studio<'_> {
             / width;
         let done = (rows as usize).min(ends.len());
         let open = |path: PathBuf, length: u64| {
-            let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-            let cut = file.and_then(|mut file| {
+            let cut = private::open(&path).and_then(|mut file| {
                 file.set_len(length)?;
                 file.seek(SeekFrom::End(0))?;
                 Ok(file)

@@ -50,10 +50,10 @@ pub(crate) struct Imitate {
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100))]
     captures: u64,
     /// Probes of people who are there.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
     mated: u64,
     /// Probes of others.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=100_000_000))]
     nonmated: u64,
     /// Share of people who have a relative among the others.
     #[arg(long, default_value_t = Irregular::REAL.kin)]
@@ -89,6 +89,10 @@ impl Imitate {
             return Err(Failure::Argument(
                 "kin, twins and duplicates are shares of all people, and hard of all captures".to_owned(),
             ));
+        }
+        if !(1..=matcher::template::DIMENSION_LIMIT).contains(&self.dimension) {
+            let most = matcher::template::DIMENSION_LIMIT;
+            return Err(Failure::Argument(format!("a template has 1 to {most} features")));
         }
         let (population, imitated) = self.population(irregular)?;
         std::fs::create_dir(&self.out).map_err(|error| Failure::file(&self.out, error))?;

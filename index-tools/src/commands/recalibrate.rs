@@ -1,19 +1,16 @@
 //! `limen-index recalibrate`
 
 use super::{calibrate::told, evaluate::read_calibration};
-use crate::{error::Failure, place::Place, progress::Show, remote::By};
+use crate::{error::Failure, place::Place, private, progress::Show, remote::By};
 use clap::Args;
-use gallery::{
-    calibrate::{self, Suspected},
-    job::Progress,
-};
+use gallery::{calibrate, job::Progress, suspected::Suspected};
 use matcher::template::ModelId;
 use serde_json::json;
 use std::path::PathBuf;
 
 /// Measure what scores mean in a gallery, or bring along a calibration that was measured elsewhere: FPIRs become thresholds by it, and certificates name it.
 ///
-/// A serving node does it by itself when a model's references have become a tenth more or fewer. References of up to 10,000 subjects, drawn by lot, are compared with those of all
+/// A serving node does it by itself when a model's references have become a tenth more. References of up to 10,000 subjects, drawn by lot, are compared with those of all
 /// others. The calibration is on record, and logged.
 #[derive(Args)]
 pub(crate) struct Recalibrate {
@@ -51,6 +48,10 @@ impl Recalibrate {
             shown.end(&json!({ "calibration": made.id }), &made.id.to_string());
             return Ok(());
         }
+        // Before anything is measured, and on record.
+        if let Some(path) = &self.suspects {
+            private::write(path, "").map_err(|error| Failure::file(path, error))?;
+        }
         let model = self.model.as_deref().map(ModelId::new).transpose();
         let model = model.map_err(|error| Failure::Argument(error.to_string()))?;
         let gallery = self.place.open_to_search()?;
@@ -61,7 +62,7 @@ impl Recalibrate {
         })?;
         if let Some(path) = &self.suspects {
             let all: Vec<&Suspected> = made.iter().flat_map(|one| &one.suspected).collect();
-            std::fs::write(path, listed(&all)).map_err(|error| Failure::file(path, error))?;
+            private::write(path, &listed(&all)).map_err(|error| Failure::file(path, error))?;
         }
         let words: Vec<String> = made
             .iter()

@@ -3,9 +3,9 @@
 //!
 //! The decision stands on every line of a search, and is known only when the threshold is: it is filled in at the end.
 
-use crate::error::Failure;
+use crate::{error::Failure, private};
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -31,8 +31,7 @@ impl Writer {
     /// A new one, or one that is gone on with.
     pub(crate) fn open(path: &Path, lines: usize, done: u64) -> Result<Self, Failure> {
         let failed = |error| Failure::file(path, error);
-        let mut file =
-            OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+        let mut file = private::open(path).map_err(failed)?;
         if done == 0 {
             file.set_len(0).map_err(failed)?;
         }
@@ -63,7 +62,8 @@ impl Writer {
 pub(crate) fn finish(written: &Path, log: &Path, threshold: Option<f32>) -> Result<(), Failure> {
     let failed = |error| Failure::file(log, error);
     let from = File::open(written).map_err(|error| Failure::file(written, error))?;
-    let mut to = BufWriter::new(File::create(log).map_err(failed)?);
+    let to = private::open(log).and_then(|file| file.set_len(0).map(|()| file));
+    let mut to = BufWriter::new(to.map_err(failed)?);
     writeln!(to, "{HEADER}").map_err(failed)?;
     let mut decision = 0;
     for line in BufReader::new(from).lines() {

@@ -7,7 +7,10 @@ use super::{
 };
 use matcher::rates::Rate;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+
+/// A column with more values is not one of groups.
+pub(crate) const MOST: usize = 100;
 
 /// One column of labels.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,6 +20,8 @@ pub(crate) struct Differential {
     pub(crate) fpir: f64,
     pub(crate) threshold: f32,
     pub(crate) groups: Vec<Group>,
+    /// Why there are none.
+    pub(crate) note: Option<String>,
     /// Of the groups' FPIR.
     pub(crate) fpir_ratios: Ratios,
     /// Of the groups' FNIR.
@@ -57,25 +62,29 @@ impl Ratios {
 pub(crate) fn of(counted: &Counted<'_>, columns: &[String]) -> Vec<Differential> {
     let Some((fpir, threshold)) = counted.usual() else { return Vec::new() };
     let column = |(at, name): (usize, &String)| {
-        let label = |one: &Outcome| one.labels.get(at).filter(|label| !label.is_empty()).cloned();
-        let all = counted.mated.iter().chain(&counted.nonmated);
-        let labels: BTreeSet<String> = all.filter_map(|one| label(one)).collect();
-        let of = |searches: &[&Outcome], wanted: &str, is: &dyn Fn(&Outcome) -> bool| {
-            let those: Vec<&Outcome> =
-                searches.iter().copied().filter(|one| label(one).as_deref() == Some(wanted)).collect();
-            (!those.is_empty()).then(|| rate(&those, is))
+        let mut by_label = BTreeMap::<&str, [Vec<&Outcome>; 2]>::new();
+        for (which, searches) in [&counted.nonmated, &counted.mated].into_iter().enumerate() {
+            for one in searches {
+                if let Some(label) = one.labels.get(at).filter(|label| !label.is_empty()) {
+                    by_label.entry(label).or_default()[which].push(one);
+                }
+            }
+        }
+        let too_many = by_label.len() > MOST;
+        let note = too_many.then(|| format!("{} values: these are no groups", by_label.len()));
+        let of =
+            |those: &[&Outcome], is: &dyn Fn(&Outcome) -> bool| (!those.is_empty()).then(|| rate(those, is));
+        let group = |(label, [nonmated, mated]): (&str, [Vec<&Outcome>; 2])| Group {
+            fpir: of(&nonmated, &|one| stops(one, threshold)),
+            fnir: of(&mated, &|one| misses(one, threshold)),
+            label: label.to_owned(),
         };
-        let group = |label: String| Group {
-            fpir: of(&counted.nonmated, &label, &|one| stops(one, threshold)),
-            fnir: of(&counted.mated, &label, &|one| misses(one, threshold)),
-            label,
-        };
-        let groups: Vec<Group> = labels.into_iter().map(group).collect();
+        let groups: Vec<Group> = by_label.into_iter().filter(|_| !too_many).map(group).collect();
         let rates = |of: fn(&Group) -> Option<Rate>| {
             Ratios::of(&groups.iter().filter_map(of).map(|rate| rate.rate).collect::<Vec<_>>())
         };
         let (fpir_ratios, fnir_ratios) = (rates(|group| group.fpir), rates(|group| group.fnir));
-        Differential { column: name.clone(), fpir, threshold, groups, fpir_ratios, fnir_ratios }
+        Differential { column: name.clone(), fpir, threshold, groups, note, fpir_ratios, fnir_ratios }
     };
     columns.iter().enumerate().map(column).collect()
 }

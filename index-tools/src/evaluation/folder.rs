@@ -1,6 +1,6 @@
 //! A folder for results: made once for one purpose, and gone on with for no other.
 
-use crate::error::Failure;
+use crate::{error::Failure, private};
 use audit::hash::sha256;
 use serde_json::Value;
 use std::{io::Read, path::Path};
@@ -16,12 +16,15 @@ pub(crate) fn begin(folder: &Path, name: &str, head: &Value) -> Result<(), Failu
             folder.display()
         ))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let entries = std::fs::create_dir_all(folder).and_then(|()| std::fs::read_dir(folder));
-            if entries.map_err(failed)?.count() > 0 {
+            let entries = private::folder(folder).and_then(|()| std::fs::read_dir(folder));
+            // Of one that was stopped at once there is a draft.
+            let draft = audit::storage::temporary(&path);
+            let others = entries.map_err(failed)?.flatten().filter(|entry| entry.path() != draft);
+            if others.count() > 0 {
                 let words = format!("{} is not empty, and was not begun by this command", folder.display());
                 return Err(Failure::Argument(words));
             }
-            std::fs::write(&path, text).map_err(failed)
+            audit::storage::publish(&path, text.as_bytes()).map_err(failed)
         }
         Err(error) => Err(failed(error)),
     }

@@ -233,7 +233,7 @@ impl Measures {
             det: counted.det(),
             cmc: cmc(&counted.mated, limit),
             bins: bins(&counted, nonmated),
-            one_to_one: one_to_one(&counted, nonmated),
+            one_to_one: one_to_one(outcomes, &counted, nonmated),
             sizes: own.map(|own| sizes(&counted, own, counts.references)).unwrap_or_default(),
             differentials: differentials::of(&counted, columns),
             discarding: discarding(&counted),
@@ -300,14 +300,24 @@ fn bins(counted: &Counted<'_>, nonmated: &[f32]) -> Vec<Bin> {
     bins.into_values().collect()
 }
 
-fn one_to_one(counted: &Counted<'_>, nonmated: &[f32]) -> Vec<OneToOne> {
+/// `nonmated` holds as many scores of each search, in the order of searches.
+fn one_to_one(outcomes: &[Outcome], counted: &Counted<'_>, nonmated: &[f32]) -> Vec<OneToOne> {
     let reach = Reach::of(nonmated.iter().filter(|x| !x.is_nan()).map(|score| Some(*score)));
     let with_template: Vec<&Outcome> = counted.mated.iter().copied().filter(|one| !one.failed).collect();
+    let each = (nonmated.len() / outcomes.len().max(1)).max(1);
+    let fmr = |threshold: f32| {
+        let mut people = BTreeMap::<&str, (u64, u64)>::new();
+        for (one, scores) in outcomes.iter().zip(nonmated.chunks(each)) {
+            let (count, of) = people.entry(&one.subject).or_default();
+            *count += scores.iter().filter(|score| **score >= threshold).count() as u64;
+            *of += scores.iter().filter(|score| !score.is_nan()).count() as u64;
+        }
+        Rate::of_groups(people.into_values())
+    };
     let told = |asked: f64| {
         let threshold = reach.threshold(asked);
-        let fmr = threshold.map(|threshold| Rate::of(reach.reaching(threshold), reach.trials()));
         let fnmr = threshold.map(|threshold| rate(&with_template, |one| misses(one, threshold)));
-        OneToOne { asked, threshold, fmr, fnmr }
+        OneToOne { asked, threshold, fmr: threshold.map(fmr), fnmr }
     };
     FMRS.into_iter().map(told).collect()
 }

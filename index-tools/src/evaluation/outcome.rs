@@ -1,8 +1,8 @@
 //! What came of each search, as a file: `searches.csv`, one line a search.
 
-use crate::error::Failure;
+use crate::{error::Failure, private};
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{BufRead, BufReader, BufWriter, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -81,7 +81,7 @@ impl Writer {
     /// A new file, or one that is gone on with after so many searches.
     pub(crate) fn open(path: &Path, columns: &[String], done: u64) -> Result<Self, Failure> {
         let failed = |error| Failure::file(path, error);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(failed)?;
+        let file = private::open(path).map_err(failed)?;
         let mut writer = Self { path: path.to_owned(), file: BufWriter::new(file) };
         if done == 0 {
             writer.file.get_ref().set_len(0).map_err(failed)?;

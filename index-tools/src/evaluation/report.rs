@@ -4,7 +4,7 @@ use super::{
     measures::{Checked, FEW, Measures, USUAL},
     plot::{Axis, Curve, Scale, escaped, plot},
 };
-use crate::error::Failure;
+use crate::{error::Failure, private};
 use matcher::rates::Rate;
 use std::{fmt::Write, path::Path};
 
@@ -16,7 +16,7 @@ th{background:#eee}td:first-child,th:first-child,td.t{text-align:left}figure{mar
 pub(crate) fn write(folder: &Path, title: &str, measures: &Measures) -> Result<(), Failure> {
     let put = |name: &str, content: String| {
         let path = folder.join(name);
-        std::fs::write(&path, content).map_err(|error| Failure::file(&path, error))
+        private::write(&path, &content).map_err(|error| Failure::file(&path, error))
     };
     put("report.json", serde_json::to_string_pretty(measures).expect("text keys"))?;
     put("rates.csv", rates(measures))?;
@@ -231,6 +231,10 @@ fn groups(page: &mut String, measures: &Measures) {
             it.threshold,
             it.fpir
         );
+        if let Some(note) = &it.note {
+            let _ = writeln!(page, "<p>{}.</p>", escaped(note));
+            continue;
+        }
         rows(
             page,
             &["group", "FPIR", "FNIR"],

@@ -8,7 +8,7 @@ use matcher::{
     template::{ModelId, ModelProfile, Template},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -32,6 +32,9 @@ const QUALITY: &str = "quality";
 const ID: &str = "id";
 /// Why no template could be made.
 const FAILURE: &str = "failure";
+
+/// Names of columns of the results.
+const RESERVED: [&str; 5] = ["mated", "failed", "mate_score", "mate_rank", "highest_nonmated"];
 
 /// A row of the matrix.
 #[derive(Clone, Debug)]
@@ -99,10 +102,20 @@ impl Samples {
         let (quality, id) = (column(QUALITY), column(ID));
         let known = [ROW, SUBJECT, ENCOUNTER, QUALITY, ID, FAILURE];
         let others: Vec<usize> = (0..headers.len()).filter(|at| !known.contains(&&headers[*at])).collect();
-        let (mut samples, mut seen) = (Vec::new(), std::collections::HashSet::new());
+        for (at, name) in headers.iter().enumerate() {
+            let reserved = others.contains(&at) && RESERVED.contains(&name);
+            let twice = headers.iter().take(at).any(|other| other == name);
+            if reserved || twice || name.contains(char::is_control) {
+                return Err(wrong(1, &format!("a column may not be named {name:?}, or not twice")));
+            }
+        }
+        let (mut samples, mut seen) = (Vec::new(), HashSet::new());
         for record in reader.into_records() {
             let record = record.map_err(bad)?;
             let line = record.position().map_or(0, csv::Position::line);
+            if record.iter().any(|field| field.contains(char::is_control)) {
+                return Err(wrong(line, "a field holds a line break, or another control character"));
+            }
             let number: u64 = record[row].parse().map_err(|_| wrong(line, "row is a number"))?;
             if number >= opened.rows() {
                 return Err(wrong(line, &format!("the matrix has {} rows", opened.rows())));
@@ -113,7 +126,7 @@ impl Samples {
             if id.is_some_and(|at| record[at].is_empty() || record[at].contains(char::is_whitespace)) {
                 return Err(wrong(line, "an id is a word"));
             }
-            if record[subject].is_empty() || record[subject].contains(char::is_control) {
+            if record[subject].is_empty() {
                 return Err(wrong(line, "a subject has a name"));
             }
             let quality = quality.map(|at| &record[at]).filter(|text| !text.is_empty());
@@ -170,7 +183,7 @@ impl Split {
     /// are all nonmated probes. Which these are follows from a seed and their names.
     pub(crate) fn of(samples: &Samples, subjects: &Subjects, strangers: f64, seed: u64) -> Self {
         let mut split = Self { enrolled: Vec::new(), probes: Vec::new() };
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for sample in &samples.all {
             let stranger = share(&subjects.names[sample.subject as usize], seed) < strangers;
             let to = if !stranger && seen.insert(sample.subject) {
@@ -199,6 +212,8 @@ pub(crate) struct Enrolled {
     pub(crate) samples: Vec<Sample>,
     /// Rows of each subject.
     pub(crate) of: BTreeMap<u32, Vec<usize>>,
+    /// Subjects who were to be enrolled, also those of whom no template could be made.
+    pub(crate) meant: HashSet<u32>,
     /// Samples of which no template could be made.
     pub(crate) failed: u64,
 }
@@ -229,6 +244,7 @@ impl Enrolled {
             rows,
             samples: Vec::with_capacity(samples.len()),
             of: BTreeMap::new(),
+            meant: samples.iter().map(|sample| sample.subject).collect(),
             failed: 0,
         };
         for (at, row) in from.features(samples)?.enumerate() {

@@ -5,13 +5,13 @@ use super::{
     outcome::{self, Outcome},
     samples::{Enrolled, Sample, Samples, Subjects},
 };
-use crate::{error::Failure, progress::Shown};
+use crate::{error::Failure, private, progress::Shown};
 use audit::hash::sha256;
 use matcher::{
     candidate::CandidateList,
     coded::Coded,
     filter::SlotFilter,
-    index::{Query, cascade, fit},
+    index::{Found, Query, cascade, fit},
     kernel::Kernel,
     rows::{Rows, Slot},
     score::Threshold,
@@ -67,13 +67,14 @@ impl Searches<'_> {
     /// Does those that are not done yet. Of a folder that was begun, what stands in all files is kept.
     pub(crate) fn run(&self, files: &Files, shown: &mut Shown) -> Result<(), Failure> {
         let total = self.probes.len() as u64;
-        let each = COMPARISONS.div_ceil(total.max(1));
+        let others = self.enrolled.of.len().saturating_sub(1) as u64;
+        let each = COMPARISONS.div_ceil(total.max(1)).min(others);
+        let order = self.by_lot();
         let done = self.resume(files, each)?;
         let mut searches = outcome::Writer::open(&files.searches, &self.samples.columns, done)?;
         let mut candidates = candidate_log::Writer::open(&files.candidates, self.limit, done)?;
         let failed = |error| Failure::file(&files.comparisons, error);
-        let opened = OpenOptions::new().create(true).truncate(false).write(true).open(&files.comparisons);
-        let mut comparisons = opened.map_err(failed)?;
+        let mut comparisons = private::open(&files.comparisons).map_err(failed)?;
         comparisons
             .set_len(done * each * 4)
             .and_then(|()| comparisons.seek(SeekFrom::End(0)))
@@ -101,11 +102,12 @@ impl Searches<'_> {
                     .collect();
                 candidates.write(&sample.name(), code, &templates)?;
                 searches.write(&self.outcome(sample, probe, &proposed))?;
-                let scores = self.others(sample, probe, at, each);
+                let scores = self.others(sample, probe, &order, at, each as usize);
                 let bytes: Vec<u8> = scores.into_iter().flat_map(f32::to_le_bytes).collect();
                 comparisons.write_all(&bytes).map_err(failed)?;
                 at += 1;
             }
+            comparisons.sync_data().map_err(failed)?;
             searches.keep()?;
             candidates.keep()?;
             shown.tell("searching", at, total);
@@ -116,7 +118,8 @@ impl Searches<'_> {
     /// How many searches all files hold; what is beyond is cut off.
     fn resume(&self, files: &Files, each: u64) -> Result<u64, Failure> {
         let (searches, lines) = (outcome::ends(&files.searches, 1)?, outcome::ends(&files.candidates, 0)?);
-        let comparisons = std::fs::metadata(&files.comparisons).map_or(0, |file| file.len() / 4 / each);
+        let comparisons = std::fs::metadata(&files.comparisons).map_or(0, |file| file.len() / 4);
+        let comparisons = comparisons.checked_div(each).unwrap_or(u64::MAX);
         let done = (searches.len() as u64).min((lines.len() / self.limit) as u64).min(comparisons);
         if done == 0 {
             return Ok(0);
@@ -138,7 +141,7 @@ impl Searches<'_> {
         Outcome {
             row: sample.row,
             subject: self.subjects.names[sample.subject as usize].clone(),
-            mated: own.is_some(),
+            mated: self.enrolled.meant.contains(&sample.subject),
             failed: probe.is_none(),
             mate,
             rank: rank.map(|rank| rank as u32 + 1),
@@ -148,20 +151,34 @@ impl Searches<'_> {
         }
     }
 
-    /// Scores with subjects drawn by lot, other than the probe's own: NaN where there is no probe, or nobody else.
-    fn others(&self, sample: &Sample, probe: Option<&Probe>, search: u64, each: u64) -> Vec<f32> {
-        let Enrolled { samples, of, rows, .. } = self.enrolled;
-        let draw = |number: u64| -> Option<f32> {
-            let drawn = |attempt: u64| {
-                let parts = [self.seed, search, number, attempt].map(u64::to_le_bytes);
-                let digest = sha256(&[b"limen/pairs/v1\0", &parts.concat()]);
-                let lot = u64::from_le_bytes(*digest.0.first_chunk().expect("a hash is longer"));
-                samples[(lot % samples.len() as u64) as usize].subject
-            };
-            let other = (0..16).map(drawn).find(|subject| *subject != sample.subject)?;
-            Some(best(rows, &of[&other], probe?))
-        };
-        (0..each).map(|number| draw(number).unwrap_or(f32::NAN)).collect()
+    /// All subjects, in an order by lot.
+    fn by_lot(&self) -> Vec<u32> {
+        let subjects = self.enrolled.of.keys().map(|subject| (self.lot(u64::from(*subject), 0), *subject));
+        let mut subjects: Vec<(u64, u32)> = subjects.collect();
+        subjects.sort_unstable();
+        subjects.into_iter().map(|(_, subject)| subject).collect()
+    }
+
+    fn lot(&self, number: u64, of: u64) -> u64 {
+        let parts = [self.seed, number, of].map(u64::to_le_bytes);
+        let digest = sha256(&[b"limen/pairs/v1\0", &parts.concat()]);
+        u64::from_le_bytes(*digest.0.first_chunk().expect("a hash is longer"))
+    }
+
+    /// Scores with so many other subjects, those after a place by lot: each once. NaN where there is no probe.
+    fn others(
+        &self,
+        sample: &Sample,
+        probe: Option<&Probe>,
+        order: &[u32],
+        search: u64,
+        each: usize,
+    ) -> Vec<f32> {
+        let Some(probe) = probe else { return vec![f32::NAN; each] };
+        let first = (self.lot(search, 1) % order.len().max(1) as u64) as usize;
+        let after = order.iter().cycle().skip(first).take(order.len());
+        let others = after.filter(|subject| **subject != sample.subject).take(each);
+        others.map(|other| best(&self.enrolled.rows, &self.enrolled.of[other], probe)).collect()
     }
 }
 
@@ -180,8 +197,6 @@ struct Index<'a> {
     enrolled: &'a Enrolled,
     coded: Coded,
     all: SlotFilter,
-    /// Most references of one subject.
-    most: usize,
 }
 
 impl<'a> Index<'a> {
@@ -192,24 +207,42 @@ impl<'a> Index<'a> {
         (0..count).for_each(|i| sample.push_row(rows, i * rows.len() / count));
         let (plan, _) = fit::fit(pool, kernel, &sample, Threshold::new(0.3).expect("a cosine"));
         let coded = pool.install(|| Coded::of(Arc::new(plan), kernel, rows, 0..rows.len()));
-        let most = enrolled.of.values().map(Vec::len).max().unwrap_or(1);
-        Self { enrolled, coded, all: SlotFilter::all(rows.len()), most }
+        Self { enrolled, coded, all: SlotFilter::all(rows.len()) }
     }
 
     /// Of each probe the best rows of different subjects, best first: one more than `limit`, so that there is a best other one.
     fn search(&self, probes: &[Probe], limit: usize, pool: &ThreadPool) -> Vec<Vec<(usize, f32)>> {
-        let lowest = Threshold::new(-1.0).expect("a cosine");
-        let best = (limit + 1).saturating_mul(self.most);
-        let query = |probe| Query { probe, threshold: lowest, best: Some(best), filters: vec![&self.all] };
-        let queries: Vec<Query<'_>> = probes.iter().map(query).collect();
-        let segment = cascade::Segment { first: Slot(0), coded: &self.coded, exact: &self.enrolled.rows };
-        let (found, _) = cascade::search(pool, Kernel::detect(), &[segment], &queries);
-        let fused = |found: matcher::index::Found| {
-            let subject = |slot: Slot| self.enrolled.samples[slot.0 as usize].subject;
-            let list = CandidateList::fuse(found.hits.into_iter().map(|hit| (subject(hit.slot), hit)));
-            let candidates = list.candidates().iter().take(limit + 1);
-            candidates.map(|one| (one.best.slot.0 as usize, one.best.score.value())).collect()
-        };
-        found.into_iter().map(fused).collect()
+        let mut lists = vec![Vec::new(); probes.len()];
+        let mut open: Vec<usize> = (0..probes.len()).collect();
+        // Most of the best rows may be of few subjects: then more of them are asked for.
+        let mut best = limit + 1;
+        while !open.is_empty() {
+            let query = |at: &usize| Query {
+                probe: &probes[*at],
+                threshold: Threshold::LOWEST,
+                best: Some(best),
+                filters: vec![&self.all],
+            };
+            let queries: Vec<Query<'_>> = open.iter().map(query).collect();
+            let segment = cascade::Segment { first: Slot(0), coded: &self.coded, exact: &self.enrolled.rows };
+            let (found, _) = cascade::search(pool, Kernel::detect(), &[segment], &queries);
+            let mut left = Vec::new();
+            for (at, found) in open.into_iter().zip(found) {
+                let whole = found.hits.len() < best;
+                lists[at] = self.fuse(found, limit);
+                if lists[at].len() <= limit && !whole {
+                    left.push(at);
+                }
+            }
+            (open, best) = (left, best * 4);
+        }
+        lists
+    }
+
+    fn fuse(&self, found: Found, limit: usize) -> Vec<(usize, f32)> {
+        let subject = |slot: Slot| self.enrolled.samples[slot.0 as usize].subject;
+        let list = CandidateList::fuse(found.hits.into_iter().map(|hit| (subject(hit.slot), hit)));
+        let candidates = list.candidates().iter().take(limit + 1);
+        candidates.map(|one| (one.best.slot.0 as usize, one.best.score.value())).collect()
     }
 }

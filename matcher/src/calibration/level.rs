@@ -17,6 +17,10 @@ use std::collections::HashMap;
 const TAIL_SHARE: f64 = 0.15;
 /// and no more than so many.
 const TAIL_MOST: usize = 1500;
+/// Fewer tell no tail.
+const LEAST_TAIL: usize = 20;
+/// At least such a share of mated scores lies above the tail's beginning: else it is mated scores that make the tail.
+const MATED_ABOVE: f64 = 0.75;
 /// The body is kept as so many points of equal distance in share.
 const BODY: usize = 256;
 /// Resampled distributions.
@@ -59,6 +63,12 @@ impl Level {
         let beyond: Vec<usize> = (0..highest.len()).filter(|i| highest[*i].score > from).collect();
         let scores = beyond.iter().map(|i| f64::from(highest[*i].score));
         let judged = Excesses::over(f64::from(from), scores).mated(mated.density_above(f64::from(from)));
+        // What is left is to be a tail, and strangers' scores: not the lower end of mated ones.
+        let certain = judged.iter().filter(|p| **p >= 1.0).count();
+        let strange = beyond.len() - certain >= LEAST_TAIL && mated.reaches(f64::from(from)) >= MATED_ABOVE;
+        if !strange {
+            return Err(CalibrationError::Mixed);
+        }
         let mut probabilities = vec![0.0; seen.len()];
         for (at, probability) in beyond.iter().zip(judged) {
             probabilities[*at] = probability;
@@ -120,7 +130,12 @@ impl Level {
         }
     }
 
-    /// The share that reaches a score, and the ends of its 95 % interval.
+    /// The share that reaches a score.
+    pub(super) fn share(&self, score: f64) -> f64 {
+        if score < self.tail.from { self.body_share(score) } else { self.tail.survival(score) }
+    }
+
+    /// The same, and the ends of its 95 % interval.
     pub(super) fn rate(&self, score: f64) -> (f64, f64, f64) {
         if score < self.tail.from {
             let rate = self.body_share(score);
@@ -141,7 +156,8 @@ impl Level {
     /// The score that such a share reaches.
     pub(super) fn quantile(&self, share: f64) -> f64 {
         if share <= self.tail.share {
-            return self.tail.quantile(share.max(f64::MIN_POSITIVE));
+            // A tail may go on beyond all scores.
+            return self.tail.quantile(share.max(f64::MIN_POSITIVE)).clamp(-1.0, 1.0);
         }
         let steps = (self.body.len() - 1) as f64;
         let place = ((1.0 - share) / (1.0 - self.tail.share) * steps).clamp(0.0, steps);
@@ -165,7 +181,7 @@ impl Level {
     pub(super) fn is_sound(&self) -> bool {
         let Tail { from, share, scale, shape } = self.tail;
         let good = |share: f64, scale: f64, shape: f64| {
-            (0.0..=1.0).contains(&share) && scale > 0.0 && scale.is_finite() && shape.abs() <= 10.0
+            (0.0..=1.0).contains(&share) && scale > 0.0 && scale <= 1.0 && shape.abs() <= 1.0
         };
         let tails = self.resampled.iter().all(|[a, b, c]| good((*a).into(), (*b).into(), (*c).into()));
         let counts = self.references >= 1.0 && self.references.is_finite() && self.effective > 0.0;

@@ -59,8 +59,18 @@ impl Mated {
         }
     }
 
+    /// The share of them that reaches a score; all, where too few were seen to tell.
+    pub(super) fn reaches(&self, score: f64) -> f64 {
+        if self.pairs < LEAST {
+            return 1.0;
+        }
+        let below = self.ascending.partition_point(|mated| f64::from(*mated) < score);
+        1.0 - below as f64 / self.ascending.len() as f64
+    }
+
     pub(super) fn is_sound(&self) -> bool {
         let finite = self.width > 0.0 && self.width.is_finite();
-        finite && self.ascending.is_sorted() && self.ascending.iter().all(|x| x.abs() <= 1.001)
+        let kept = self.ascending.len() as u64 == self.pairs.min(QUANTILES as u64);
+        finite && kept && self.ascending.is_sorted() && self.ascending.iter().all(|x| x.abs() <= 1.001)
     }
 }

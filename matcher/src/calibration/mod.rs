@@ -59,6 +59,9 @@ pub enum CalibrationError {
     /// All the same score.
     #[error("the highest scores of different subjects are all the same: they tell nothing")]
     Flat,
+    /// So many of those who resemble somebody most are rather the same person, or resemble as closely as one, that strangers are not told from them.
+    #[error("too many may be on record under two names to tell strangers from them: deduplicate first")]
+    Mixed,
 }
 
 /// Why nothing can be said.
@@ -75,6 +78,14 @@ pub enum BeyondError {
         references: u64,
         /// The least rate that is told of.
         least: f64,
+    },
+    /// Not even two equal templates reach a score that is so rare among strangers.
+    #[error(
+        "at {references} references strangers have scores so high that no threshold is so rarely reached"
+    )]
+    Unreachable {
+        /// References asked for.
+        references: u64,
     },
     /// A larger gallery than ten times the one that was measured.
     #[error(
@@ -171,15 +182,16 @@ impl Calibration {
     pub fn threshold(&self, fpir: Fpir, references: u64) -> Result<Estimate, BeyondError> {
         let (near, far, share) = self.around(references)?;
         let own = |level: &Level| rarer(fpir.value(), level.references / references.max(1) as f64);
-        if own(far) * far.probes as f64 * REACH < 1.0 - 1e-9 {
+        // A gallery that grows within what is taken for the same is not to lose its threshold on the way.
+        if own(far) * far.probes as f64 * REACH * SAME < 1.0 {
             let least = rarer(1.0 / (far.probes as f64 * REACH), references as f64 / far.references);
             return Err(BeyondError::Rare { probes: far.probes, references, least });
         }
         let at = |level: &Level| level.quantile(own(level));
         let score = at(near) * (1.0 - share) + at(far) * share;
-        // Rounded to the stricter side; a score's range is that of a cosine.
-        let threshold = (score as f32).next_up().clamp(-1.0, 1.0);
-        self.fpir(Threshold::new(threshold).expect("a cosine"), references)
+        // Rounded to the stricter side. A threshold that nobody reaches is none.
+        let threshold = Threshold::new((score as f32).next_up()).ok().filter(|it| it.value() < 1.0);
+        self.fpir(threshold.ok_or(BeyondError::Unreachable { references })?, references)
     }
 
     /// How often a stranger's lookup reaches this threshold in a gallery of so many references.
@@ -190,7 +202,7 @@ impl Calibration {
         let (near, far, share) = self.around(references)?;
         let score = f64::from(threshold.value());
         let told = |level: &Level| {
-            let power = references as f64 / level.references;
+            let power = references.max(1) as f64 / level.references;
             let (rate, low, high) = level.rate(score);
             let sparse = rate * (level.probes as f64) < 1.0;
             ([rate, low, high].map(|rate| rarer(rate, power)), sparse)
@@ -210,9 +222,10 @@ impl Calibration {
 
     /// How often two captures of different people reach a score.
     pub fn fmr(&self, score: f32) -> f64 {
-        let told = |level: &&Level| level.rate(f64::from(score)).0 <= 0.5;
+        let score = f64::from(score);
+        let told = |level: &&Level| level.share(score) <= 0.5;
         let level = self.levels.iter().find(told).or(self.levels.last()).expect("a calibration has a level");
-        rarer(level.rate(f64::from(score)).0, 1.0 / level.references)
+        rarer(level.share(score), 1.0 / level.references)
     }
 
     /// How much rather two captures of one person have this score than two of different people; `None` where too few pairs of one person were
@@ -237,15 +250,15 @@ impl Calibration {
         self.levels.iter().map(|level| level.references.round() as u64)
     }
 
-    /// Has the gallery grown so much, or shrunk, that it should be measured again?
+    /// Has the gallery grown so much that it should be measured again? Of a smaller one it tells as well.
     pub fn outgrown(&self, references: u64) -> bool {
-        let ratio = references.max(1) as f64 / self.references as f64;
-        !(1.0 / SAME..SAME).contains(&ratio)
+        references as f64 > self.references as f64 * SAME
     }
 
     /// Was it made by [`fit`](Self::fit)? What comes from elsewhere may hold any numbers.
     pub fn is_sound(&self) -> bool {
-        let descending = self.levels.windows(2).all(|pair| pair[0].references > pair[1].references);
+        let whole = self.levels.first().is_some_and(|whole| whole.references <= self.references as f64);
+        let descending = whole && self.levels.windows(2).all(|pair| pair[0].references > pair[1].references);
         let sound = !self.levels.is_empty() && self.levels.iter().all(Level::is_sound) && descending;
         sound && self.mated.is_sound() && self.probes >= LEAST_PROBES as u64 && self.references > 0
     }
@@ -268,9 +281,9 @@ impl Calibration {
     }
 }
 
-/// `1 - (1 - rate)^power`.
+/// `1 - (1 - rate)^power`, for a power above 0.
 fn rarer(rate: f64, power: f64) -> f64 {
-    -((-rate).ln_1p() * power).exp_m1()
+    if rate >= 1.0 { 1.0 } else { -((-rate).ln_1p() * power).exp_m1() }
 }
 
 /// Between two rates, by their logarithms; linearly where one is 0.

@@ -103,7 +103,7 @@ fn a_threshold_grows_with_the_gallery_and_with_what_is_asked() {
         matches!(at(1e-5, 1500), Err(BeyondError::Rare { least, .. }) if (least * 15_000.0).ln().abs() < 0.3)
     );
     assert!(matches!(at(0.1, 30_000), Err(BeyondError::Large { references: 30_000, .. })));
-    assert!(calibration.outgrown(2100) && !calibration.outgrown(1900));
+    assert!(calibration.outgrown(2100) && !calibration.outgrown(1900) && !calibration.outgrown(100));
 }
 
 #[test]
@@ -197,8 +197,50 @@ fn what_is_written_is_read_back_and_what_is_not_one_is_told() {
     assert!(
         (before.threshold - after.threshold).abs() < 1e-6 && (before.high / after.high - 1.0).abs() < 1e-6
     );
-    for (from, to) in [("\"probes\":1000", "\"probes\":1"), ("\"scale\":", "\"scale\":-")] {
+    for (from, to) in [
+        ("\"probes\":1000", "\"probes\":1"),
+        ("\"scale\":", "\"scale\":-"),
+        ("\"scale\":0", "\"scale\":99990"),
+        ("\"pairs\":200", "\"pairs\":201"),
+    ] {
         let other: Calibration = serde_json::from_str(&json.replace(from, to)).unwrap();
         assert!(json.contains(from) && !other.is_sound(), "{to}");
+    }
+}
+
+#[test]
+fn of_a_gallery_full_of_people_under_two_names_nothing_is_told() {
+    for share in [5, 20, 60] {
+        let clean = compared(1000, 300, 8);
+        let (mut mixed, again) = (clean.clone(), 1000 * share / 100);
+        let others: Vec<(u64, u64)> = (0..again).map(|i| (i, 2)).collect();
+        let whose: Vec<Whose> =
+            (0..again).map(|i| Whose { subject: 5000 + i, reference: 5000 + i }).collect();
+        mixed.observe(&pool(), &rows(&population(), &others, 8), &whose);
+        let fit = Calibration::fit(&mixed, &mut ChaCha8Rng::seed_from_u64(9));
+        match fit {
+            // As it would be without them, or not at all.
+            Ok((fit, _)) => {
+                let told = |of: &Calibration| of.threshold(Fpir::new(0.05).unwrap(), 1000).unwrap().threshold;
+                assert!(
+                    share < 20 && fit.is_sound() && (told(&fit) - told(&fitted(&clean).0)).abs() < 0.02,
+                    "{share}"
+                );
+            }
+            Err(error) => assert!(share > 5 && error == CalibrationError::Mixed, "{share}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn of_nobody_and_of_every_score_something_finite_is_told() {
+    let (calibration, _) = fitted(&compared(1000, 200, 3));
+    for references in [0, 1, 5, 1000, 10_000] {
+        for score in [-1.0, -0.5, 0.0, 0.5, 0.999, 1.0] {
+            let told = calibration.fpir(Threshold::new(score).unwrap(), references).unwrap();
+            let rates = [told.fpir, told.low, told.high];
+            assert!(rates.iter().all(|rate| (0.0..=1.0).contains(rate)), "{told:?}");
+            assert!((0.0..=1.0).contains(&calibration.fmr(score)));
+        }
     }
 }
