@@ -176,7 +176,7 @@ impl Searches<'_> {
     ) -> Vec<f32> {
         let Some(probe) = probe else { return vec![f32::NAN; each] };
         let first = (self.lot(search, 1) % order.len().max(1) as u64) as usize;
-        let after = order.iter().cycle().skip(first).take(order.len());
+        let after = order[first..].iter().chain(&order[..first]);
         let others = after.filter(|subject| **subject != sample.subject).take(each);
         others.map(|other| best(&self.enrolled.rows, &self.enrolled.of[other], probe)).collect()
     }
