@@ -89,7 +89,7 @@ pub fn calibrate(
     let actor = permitted(gallery, caller)?;
     let models = match model {
         Some(model) => vec![known(&gallery.current.load(), model)?],
-        None => measured(&gallery.current.load()),
+        None => measured(&gallery.current.load()).into_iter().map(|(model, _)| model).collect(),
     };
     let own = own_lists(caller, &gallery.current.load());
     let asked = Asked { watchlists: &own, ..Asked::default() };
@@ -123,8 +123,11 @@ pub(crate) fn calibrate_as(
     actor: &Actor,
     mut go_on: impl FnMut(Progress) -> bool,
 ) -> Result<Vec<Outcome>, CalibrateError> {
-    let outgrown = outgrown(&gallery.current.load());
-    let models = if outgrown.is_empty() { measured(&gallery.current.load()) } else { outgrown };
+    let all = measured(&gallery.current.load());
+    let mut models = outgrown(gallery, &all);
+    if models.is_empty() {
+        models = all.into_iter().map(|(model, _)| model).collect();
+    }
     // One that does not tell is not in the way of the others.
     let (mut made, mut failed) = (Vec::new(), None);
     for model in &models {
@@ -172,12 +175,13 @@ pub fn list(gallery: &Gallery, caller: &Caller) -> Result<Vec<Arc<Calibrated>>, 
 
 /// Should a node measure again by itself? When a model's references have become a tenth more since it was measured, or since it was tried in vain.
 pub(crate) fn is_due(gallery: &Gallery) -> bool {
-    let snapshot = gallery.current.load();
+    let all = measured(&gallery.current.load());
+    let outgrown = outgrown(gallery, &all);
     let tried = gallery.running.tried.lock().unwrap_or_else(PoisonError::into_inner);
-    let in_vain = |model: &ModelId| {
-        tried.get(model).is_some_and(|before| listed(&snapshot, model) <= before + before / 10)
+    let in_vain = |(model, references): &(ModelId, u64)| {
+        tried.get(model).is_some_and(|before| *references <= before + before / 10)
     };
-    outgrown(&snapshot).iter().any(|model| !in_vain(model))
+    all.iter().any(|of| outgrown.contains(&of.0) && !in_vain(of))
 }
 
 fn permitted(gallery: &Gallery, caller: &Caller) -> Result<Actor, CalibrateError> {
@@ -195,21 +199,22 @@ fn listed(snapshot: &Snapshot, model: &ModelId) -> u64 {
     snapshot.pieces(model).iter().map(|piece| piece.listed().count()).sum()
 }
 
-/// Models with references.
-fn measured(snapshot: &Snapshot) -> Vec<ModelId> {
-    let mut models: Vec<_> =
-        snapshot.pieces.keys().filter(|model| listed(snapshot, model) > 0).cloned().collect();
+/// Models with references, and how many of these.
+fn measured(snapshot: &Snapshot) -> Vec<(ModelId, u64)> {
+    let counted = snapshot.pieces.keys().map(|model| (model.clone(), listed(snapshot, model)));
+    let mut models: Vec<_> = counted.filter(|(_, references)| *references > 0).collect();
     models.sort();
     models
 }
 
-fn outgrown(snapshot: &Snapshot) -> Vec<ModelId> {
-    let outgrown = |model: &ModelId| {
-        let references = listed(snapshot, model);
+/// Those that have outgrown their calibrations, or have none.
+fn outgrown(gallery: &Gallery, measured: &[(ModelId, u64)]) -> Vec<ModelId> {
+    let snapshot = gallery.current.load();
+    let is = |(model, references): &&(ModelId, u64)| {
         let known = snapshot.calibrations.get(model);
-        references >= MANY && known.is_none_or(|known| known.calibration.outgrown(references))
+        *references >= MANY && known.is_none_or(|known| known.calibration.outgrown(*references))
     };
-    measured(snapshot).into_iter().filter(outgrown).collect()
+    measured.iter().filter(is).map(|(model, _)| model.clone()).collect()
 }
 
 /// An even chance for each.

@@ -4,6 +4,9 @@
 //! gallery twice, with and without people under a second name. The populations are synthetic, of three spectra; `--fitted FILE` adds one that was fitted to real
 //! templates.
 
+#[path = "../fitted.rs"]
+mod fitted;
+
 mod trial;
 
 use anyhow::ensure;
@@ -79,7 +82,7 @@ fn populations(fitted: &[PathBuf]) -> anyhow::Result<Vec<(String, Population)>> 
     }
     for file in fitted {
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        all.push((name, trial::fitted(file)?));
+        all.push((name, fitted::fitted(file)?));
     }
     Ok(all)
 }

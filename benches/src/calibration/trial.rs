@@ -1,7 +1,6 @@
 //! One gallery: calibrated, and tried on strangers.
 
 use crate::FPIRS;
-use anyhow::Context;
 use matcher::{
     calibration::{Calibration, Maxima, Whose},
     coded::Coded,
@@ -9,14 +8,14 @@ use matcher::{
     index::{Query, cascade},
     kernel::Kernel,
     plan::Plan,
-    population::{Factors, Population},
+    population::Population,
     rates::Fpir,
     rows::{Rows, Slot},
     score::Threshold,
     template::{ModelId, ModelProfile, Probe},
 };
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
-use std::{collections::HashSet, fs::File, io::BufReader, path::Path, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 /// Rows that are drawn at a time.
 const DRAWN: usize = 10_000;
@@ -34,18 +33,6 @@ pub(crate) struct Outcome {
     pub(crate) low: f64,
     pub(crate) high: f64,
     pub(crate) inside: bool,
-}
-
-/// A population fitted to real templates: an npz file with `mean`, `between_half` and `within_half`.
-pub(crate) fn fitted(file: &Path) -> anyhow::Result<Population> {
-    let open = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut archive = zip::ZipArchive::new(BufReader::new(open))?;
-    let mut array = |name: &str| -> anyhow::Result<Vec<f32>> {
-        Ok(npyz::NpyFile::new(archive.by_name(&format!("{name}.npy"))?)?.into_vec::<f32>()?)
-    };
-    let model =
-        Factors { mean: array("mean")?, between: array("between_half")?, within: array("within_half")? };
-    Ok(Population::fitted(&model))
 }
 
 fn source(seed: u64) -> impl Fn(u64, u64) -> ChaCha8Rng + Sync {

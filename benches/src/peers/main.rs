@@ -1,6 +1,9 @@
 //! Limen beside its peers: one table from one run.
 #![expect(clippy::print_stdout, reason = "printing is what a bench is for")]
 
+#[path = "../fitted.rs"]
+mod fitted;
+
 mod clock;
 mod foreign;
 mod hnsw;
@@ -73,7 +76,7 @@ fn main() -> anyhow::Result<()> {
     }
     for people in &args.people {
         let population = match people.as_str() {
-            "real" => setting::fitted(&args.model)?,
+            "real" => fitted::fitted(&args.model)?,
             "spectral" => setting::spectral(args.dim),
             _ => anyhow::bail!("no people called {people}"),
         };

@@ -1,6 +1,6 @@
 //! Whom the contestants search for, and among whom.
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use matcher::{
     candidate::Hit,
     coded::Coded,
@@ -11,7 +11,7 @@ use matcher::{
     },
     kernel::Kernel,
     plan::Plan,
-    population::{Factors, Imitation, Population},
+    population::{Imitation, Population},
     rows::{Rows, Slot},
     score::Threshold,
     template::{ModelId, ModelProfile, Probe},
@@ -52,18 +52,6 @@ pub(crate) fn spectral(dimension: usize) -> Population {
         ..Imitation::default()
     };
     Population::imitating(&imitation, &mut ChaCha8Rng::seed_from_u64(1)).expect("a population")
-}
-
-/// A population fitted to real templates: an npz file with `mean`, `between_half` and `within_half`.
-pub(crate) fn fitted(file: &Path) -> anyhow::Result<Population> {
-    let open = File::open(file).with_context(|| format!("cannot read {}", file.display()))?;
-    let mut archive = zip::ZipArchive::new(BufReader::new(open))?;
-    let mut array = |name: &str| -> anyhow::Result<Vec<f32>> {
-        Ok(npyz::NpyFile::new(archive.by_name(&format!("{name}.npy"))?)?.into_vec::<f32>()?)
-    };
-    let model =
-        Factors { mean: array("mean")?, between: array("between_half")?, within: array("within_half")? };
-    Ok(Population::fitted(&model))
 }
 
 impl Setting {

@@ -1,5 +1,6 @@
 //! `limen-index calibrate`
 
+use super::model::model_id;
 use crate::{
     error::Failure,
     evaluation::{
@@ -58,9 +59,10 @@ impl Calibrate {
             .try_for_each(|path| write(path, ""))?;
         let mut shown = self.show.begin();
         let total = samples.all.len() as u64;
-        let enrolled = Enrolled::read(&samples, &samples.all, &self.input.mean, &self.model, |done| {
-            shown.tell("reading", done, total);
-        })?;
+        let enrolled =
+            Enrolled::read(&samples, &samples.all, &self.input.mean, model_id(&self.model)?, |done| {
+                shown.tell("reading", done, total);
+            })?;
         let pool =
             rayon::ThreadPoolBuilder::new().build().map_err(|error| Failure::Argument(error.to_string()))?;
         let (probes, whose) = calibrating::probes(&enrolled, &subjects.names, self.probes, self.input.seed);

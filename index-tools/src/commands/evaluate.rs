@@ -15,6 +15,7 @@ use clap::Args;
 use matcher::{
     calibration::{Calibration, LEAST_PROBES, Whose},
     rows::Rows,
+    template::ModelId,
 };
 use serde_json::json;
 use std::{
@@ -74,9 +75,15 @@ impl Evaluate {
         }
         let mut shown = self.show.begin();
         let total = split.enrolled.len() as u64;
-        let enrolled = Enrolled::read(&samples, &split.enrolled, &self.input.mean, "evaluated", |done| {
-            shown.tell("enrolling", done, total);
-        })?;
+        let enrolled = Enrolled::read(
+            &samples,
+            &split.enrolled,
+            &self.input.mean,
+            ModelId::new("evaluated").expect("an id"),
+            |done| {
+                shown.tell("enrolling", done, total);
+            },
+        )?;
         if enrolled.rows.is_empty() {
             return Err(Failure::Argument("no template could be made of any sample".to_owned()));
         }

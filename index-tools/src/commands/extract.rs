@@ -3,7 +3,7 @@
 use super::model::{ModelsFolder, model_id};
 use crate::{
     error::Failure,
-    evaluation::folder,
+    evaluation::{folder, outcome},
     images::photograph,
     private,
     progress::{Show, Shown},
@@ -237,9 +237,11 @@ impl Studio<'_> {
             files.put(&row, picture.fields.iter().map(String::as_str).chain([quality.as_str(), &failure]))?;
             shown.tell("extracting", files.done as u64, total as u64);
         }
-        let (_, list) = (files.matrix.1.sync_data(), files.list.0);
+        for (path, file) in [&files.matrix, &files.list] {
+            file.sync_data().map_err(|error| Failure::file(path, error))?;
+        }
         let mut reader =
-            csv::Reader::from_path(&list).map_err(|error| Failure::Argument(error.to_string()))?;
+            csv::Reader::from_path(&files.list.0).map_err(|error| Failure::Argument(error.to_string()))?;
         Ok(reader.records().flatten().filter(|record| !record[record.len() - 1].is_empty()).count())
     }
 
@@ -247,7 +249,7 @@ impl Studio<'_> {
     fn files(&self, name: &str, columns: &[String], total: usize) -> Result<Files, Failure> {
         let (matrix, list) = (self.into.join(format!("{name}.npy")), self.into.join(format!("{name}.csv")));
         let (header, width) = (header(total, self.dimension), self.dimension as u64 * 4);
-        let ends = crate::evaluation::outcome::ends(&list, 1)?;
+        let ends = outcome::ends(&list, 1)?;
         let rows = std::fs::metadata(&matrix)
             .map_or(0, |file| file.len().saturating_sub(header.len() as u64))
             / width;
@@ -296,11 +298,10 @@ impl Files {
     }
 
     fn line<'a>(&mut self, fields: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
-        let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-        let line = writer.write_record(fields).map_err(std::io::Error::from);
-        let line = line.and_then(|()| writer.into_inner().map_err(csv::IntoInnerError::into_error));
         let (path, file) = &mut self.list;
-        line.and_then(|line| file.write_all(&line)).map_err(|error| Failure::file(path, error))
+        outcome::line(fields)
+            .and_then(|line| file.write_all(&line))
+            .map_err(|error| Failure::file(path, error))
     }
 }
 

@@ -1,10 +1,9 @@
 //! `limen-index recalibrate`
 
-use super::{calibrate::told, evaluate::read_calibration};
+use super::{calibrate::told, evaluate::read_calibration, model::model_id};
 use crate::{error::Failure, place::Place, private, progress::Show, remote::By};
 use clap::Args;
 use gallery::{calibrate, job::Progress, suspected::Suspected};
-use matcher::template::ModelId;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -52,8 +51,7 @@ impl Recalibrate {
         if let Some(path) = &self.suspects {
             private::write(path, "").map_err(|error| Failure::file(path, error))?;
         }
-        let model = self.model.as_deref().map(ModelId::new).transpose();
-        let model = model.map_err(|error| Failure::Argument(error.to_string()))?;
+        let model = self.model.as_deref().map(model_id).transpose()?;
         let gallery = self.place.open_to_search()?;
         let made = calibrate::calibrate(&gallery, &self.by.caller()?, model.as_ref(), |progress| {
             let Progress { stage, done, total } = progress;

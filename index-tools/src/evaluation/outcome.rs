@@ -98,10 +98,7 @@ impl Writer {
     }
 
     fn line(&mut self, fields: &[String]) -> Result<(), Failure> {
-        let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
-        let line = writer.write_record(fields).map_err(std::io::Error::from);
-        let line = line.and_then(|()| writer.into_inner().map_err(csv::IntoInnerError::into_error));
-        let written = line.and_then(|line| self.file.write_all(&line));
+        let written = line(fields.iter().map(String::as_str)).and_then(|line| self.file.write_all(&line));
         written.map_err(|error| Failure::file(&self.path, error))
     }
 
@@ -109,6 +106,13 @@ impl Writer {
         let kept = self.file.flush().and_then(|()| self.file.get_ref().sync_data());
         kept.map_err(|error| Failure::file(&self.path, error))
     }
+}
+
+/// A line of a list.
+pub(crate) fn line<'a>(fields: impl Iterator<Item = &'a str>) -> std::io::Result<Vec<u8>> {
+    let mut writer = csv::WriterBuilder::new().from_writer(Vec::new());
+    writer.write_record(fields)?;
+    writer.into_inner().map_err(csv::IntoInnerError::into_error)
 }
 
 /// How many searches a file holds in whole lines, and where each of them ends: a line that a stop has cut does not count. A subject's name holds no line

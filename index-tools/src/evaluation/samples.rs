@@ -224,10 +224,9 @@ impl Enrolled {
         from: &Samples,
         samples: &[Sample],
         mean: &Mean,
-        model: &str,
+        model: ModelId,
         mut tell: impl FnMut(u64),
     ) -> Result<Self, Failure> {
-        let model = ModelId::new(model).map_err(|error| Failure::Argument(error.to_string()))?;
         let vector = match &mean.mean {
             Some(path) => {
                 let read = npy::read_vector(path);
